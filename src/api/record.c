@@ -1,0 +1,537 @@
+/* api/record.c - where records end, and what they mean.
+ *
+ * Every slice of every stream passes here twice: record_whole finds its last complete record, record_look asks whether
+ * the stream has ended or failed. Almost always the answer is "an ordinary record", and that must cost next to nothing:
+ *
+ *     slice --memchr(':')--> each key, by the four bytes before its quote --none matters--> MARK_NONE   (always)
+ *                                          `--"error", "done" not false, "usage" ...--> the JSON scanner decides   (at
+ * the end)
+ *
+ * The hop from colon to colon only suspects; it never convicts. Words inside strings have escaped quotes and are passed
+ * over, the same words in tool arguments or content cost one run of the scanner, which looks at the top level alone.
+ * Rejected: a memmem per word (a table to set up for each, and six words), and judging by the record's last bytes,
+ * since the order of members is each server's own. */
+#include "api/record.h"
+
+struct lines {
+    const char *at, *end;
+    const char
+        *feed; /* the next '\n' at or after `at`, or end; looked for once, so that a stream of '\r' stays linear */
+};
+
+static struct lines lines_of(struct str s)
+{
+    return (struct lines){ s.p, s.p + s.n, NULL };
+}
+
+/* The next line that has its end, without it. */
+static bool line_next(struct lines *l, struct str *out)
+{
+    if (l->at >= l->end)
+        return false;
+    if (!l->feed || l->feed < l->at) {
+        l->feed = memchr(l->at, '\n', (size_t)(l->end - l->at));
+        if (!l->feed)
+            l->feed = l->end;
+    }
+    const char *cr = memchr(l->at, '\r', (size_t)(l->feed - l->at));
+    const char *stop = cr ? cr : l->feed;
+    if (stop == l->end)
+        return false;
+    *out = str_span(l->at, stop);
+    l->at = stop + 1;
+    if (cr && l->at < l->end && *l->at == '\n')
+        l->at++;
+    return true;
+}
+
+enum record_form record_form_of(struct str content_type)
+{
+    static const struct {
+        struct str type;
+        enum record_form form;
+    } types[] = {
+        {{ "application/x-ndjson", 20 }, FORM_NDJSON},
+        { { "application/ndjson", 18 },  FORM_NDJSON},
+        { { "application/jsonl", 17 },   FORM_NDJSON},
+        { { "text/event-stream", 17 },   FORM_SSE   },
+    };
+    struct str type = str_trim_blank(str_cut(&content_type, ';'));
+    for (unsigned i = 0; i < ARRAY_LEN(types); i++)
+        if (str_eq_nocase(type, types[i].type))
+            return types[i].form;
+    return FORM_WHOLE;
+}
+
+static size_t whole_lines(struct str in, unsigned *out_records)
+{
+    const char *last = in.n ? memrchr(in.p, '\n', in.n) : NULL;
+    if (!last)
+        return 0;
+    for (const char *p = in.p; p <= last; p++) {
+        p = memchr(p, '\n', (size_t)(last + 1 - p));
+        ++*out_records;
+    }
+    return (size_t)(last + 1 - in.p);
+}
+
+static size_t whole_events(struct str tail, struct str in, unsigned *out_records)
+{
+    struct lines l = lines_of(in);
+    char before = tail.n ? tail.p[tail.n - 1] : '\n';
+    if (before == '\r' && in.n && in.p[0] == '\n')
+        l.at++;
+    bool begun = tail.n > 0;                         /* the event has a line, or a part of one */
+    bool in_line = before != '\n' && before != '\r'; /* and the part is in the tail */
+    size_t end = 0;
+    struct str line;
+    while (line_next(&l, &line)) {
+        if (line.n || in_line) {
+            begun = true;
+            in_line = false;
+            continue;
+        }
+        *out_records += begun;
+        begun = false;
+        end = (size_t)(l.at - in.p);
+    }
+    return end;
+}
+
+size_t record_whole(enum record_form form, struct str tail, struct str in, unsigned *out_records)
+{
+    *out_records = 0;
+    if (in.n == 0)
+        return 0;
+    if (form == FORM_NDJSON)
+        return whole_lines(in, out_records);
+    return form == FORM_SSE ? whole_events(tail, in, out_records) : 0;
+}
+
+/* Cuts the first record off; what has no end is a record too. */
+static struct str record_cut(enum record_form form, struct str *rest)
+{
+    struct str all = *rest, line;
+    if (form == FORM_NDJSON) {
+        str_cut(rest, '\n');
+        return str_take(all, all.n - rest->n);
+    }
+    struct lines l = lines_of(all);
+    bool begun = false;
+    while (form == FORM_SSE && line_next(&l, &line)) {
+        begun |= line.n > 0;
+        if (line.n == 0 && begun) {
+            *rest = str_span(l.at, l.end);
+            return str_span(all.p, l.at);
+        }
+    }
+    *rest = STR_NONE;
+    return all;
+}
+
+size_t record_last(enum record_form form, struct str records)
+{
+    struct str rest = records, record = records;
+    while (rest.n) {
+        struct str next = record_cut(form, &rest);
+        if (str_trim(next).n)
+            record = next;
+    }
+    return records.n ? (size_t)(record.p - records.p) : 0;
+}
+
+/* Suspicion: does a word stand in these records that could matter? */
+
+#define WORD(a, b, c, d) ((uint32_t)(a) | (uint32_t)(b) << 8 | (uint32_t)(c) << 16 | (uint32_t)(d) << 24)
+
+static uint32_t word_before(const char *p)
+{
+    const unsigned char *b = (const unsigned char *)p - 4;
+    return WORD(b[0], b[1], b[2], b[3]);
+}
+
+static bool type_matters(enum dialect d, struct str value)
+{
+    switch (d) {
+    case DIALECT_ANTHROPIC: return str_starts(value, STR("\"message")) || str_starts(value, STR("\"error"));
+    case DIALECT_RESPONSES:
+        return str_starts(value, STR("\"error")) || str_starts(value, STR("\"response.completed")) ||
+               str_starts(value, STR("\"response.failed")) || str_starts(value, STR("\"response.incomplete"));
+    default: return !str_starts(value, STR("\"function\""));
+    }
+}
+
+/* `key_end`: behind the key's last letter; `value` begins behind the colon and its spaces, and is not empty. */
+static bool key_matters(enum dialect d, const char *key_end, const char *start, struct str value)
+{
+    switch (word_before(key_end)) {
+    case WORD('r', 'r', 'o', 'r'): return value.p[0] != 'n';
+    case WORD('d', 'o', 'n', 'e'): return value.p[0] != 'f';
+    case WORD('a', 't', 'u', 's'): return d == DIALECT_OLLAMA || d == DIALECT_OWN;
+    case WORD('s', 'a', 'g', 'e'): return key_end - start > 4 && key_end[-5] == 'u' && value.p[0] != 'n';
+    case WORD('a', 's', 'o', 'n'): return value.p[0] != 'n';
+    case WORD('o', 'd', 'e', 'l'): return str_starts(value, STR("\"\""));
+    case WORD('j', 'e', 'c', 't'): return str_starts(value, STR("\"error"));
+    case WORD('t', 'y', 'p', 'e'): return type_matters(d, value);
+    case WORD('v', 'e', 'n', 't'): return str_starts(value, STR("error"));
+    case WORD('d', 'a', 't', 'a'): return value.p[0] != '{';
+    default: return false;
+    }
+}
+
+static bool is_blank(char c)
+{
+    return (unsigned char)c <= ' ';
+}
+
+static bool may_matter(enum dialect d, struct str records)
+{
+    const char *start = records.p, *end = start + records.n;
+    bool keyed = false;
+    for (const char *p = start; p < end && (p = memchr(p, ':', (size_t)(end - p))); p++) {
+        const char *value = p + 1;
+        while (value < end && is_blank(*value))
+            value++;
+        if (value == end || (p > start && is_blank(p[-1])))
+            return true;
+        const char *key_end = p > start && p[-1] == '"' ? p - 1 : p;
+        keyed |= key_end != p;
+        if (key_end - start >= 4 && key_matters(d, key_end, start, str_span(value, end)))
+            return true;
+    }
+    return !keyed;
+}
+
+/* Conviction: what one record says at its top level. */
+
+enum top {
+    TOP_ERROR,
+    TOP_DONE,
+    TOP_DONE_REASON,
+    TOP_STATUS,
+    TOP_TOTAL,
+    TOP_LOAD,
+    TOP_PROMPT_EVAL,
+    TOP_EVAL,
+    TOP_PROMPT_COUNT,
+    TOP_EVAL_COUNT,
+    TOP_MODEL,
+    TOP_OBJECT,
+    TOP_TYPE,
+    TOP_CHOICES,
+    TOP_USAGE,
+    TOP_RESPONSE,
+    TOP_MESSAGE,
+    TOP_DELTA,
+    TOP_STOP_REASON,
+    TOPS
+};
+static const struct str top_names[TOPS] = {
+    [TOP_ERROR] = {"error",                 5 },
+    [TOP_DONE] = { "done",                 4 },
+    [TOP_DONE_REASON] = { "done_reason",          11},
+    [TOP_STATUS] = { "status",               6 },
+    [TOP_TOTAL] = { "total_duration",       14},
+    [TOP_LOAD] = { "load_duration",        13},
+    [TOP_PROMPT_EVAL] = { "prompt_eval_duration", 20},
+    [TOP_EVAL] = { "eval_duration",        13},
+    [TOP_PROMPT_COUNT] = { "prompt_eval_count",    17},
+    [TOP_EVAL_COUNT] = { "eval_count",           10},
+    [TOP_MODEL] = { "model",                5 },
+    [TOP_OBJECT] = { "object",               6 },
+    [TOP_TYPE] = { "type",                 4 },
+    [TOP_CHOICES] = { "choices",              7 },
+    [TOP_USAGE] = { "usage",                5 },
+    [TOP_RESPONSE] = { "response",             8 },
+    [TOP_MESSAGE] = { "message",              7 },
+    [TOP_DELTA] = { "delta",                5 },
+    [TOP_STOP_REASON] = { "stop_reason",          11},
+};
+/* One record, or one body. */
+struct saying {
+    enum dialect dialect;
+    bool whole;
+    struct json top[TOPS]; /* kind JSON_BAD where absent */
+};
+
+static struct str inside(struct json string)
+{
+    return str_span(string.raw.p + 1, string.raw.p + string.raw.n - 1);
+}
+
+static bool is_text(struct json v, struct str text)
+{
+    return v.kind == JSON_STRING && str_eq(inside(v), text);
+}
+
+static bool is_given(struct json v)
+{
+    return v.kind != JSON_BAD && v.kind != JSON_NULL;
+}
+
+/* As a client's library asks: anything but null, false and "". */
+static bool is_truthy(struct json v)
+{
+    return is_given(v) && v.kind != JSON_FALSE && !is_text(v, STR(""));
+}
+
+static bool saying_read(struct saying *s, enum dialect d, bool whole, struct str text)
+{
+    *s = (struct saying){ .dialect = d, .whole = whole };
+    if (text.n == 0)
+        return false;
+    struct json_walk w = json_walk_text(text);
+    while (w.object && json_next(&w)) {
+        struct str key = str_span(w.key.p + 1, w.key.p + w.key.n - 1);
+        for (unsigned i = 0; i < TOPS; i++)
+            if (str_eq(key, top_names[i]))
+                s->top[i] = w.value;
+    }
+    return w.object && w.at == JSON_AT_END;
+}
+
+void figures_clear(struct figures *f)
+{
+    *f = (struct figures){ -1, -1, -1, -1, -1, -1, REASON_NONE };
+}
+
+static void take_number(struct json v, int64_t *figure)
+{
+    int64_t n;
+    if (json_i64(v, &n) && n >= 0)
+        *figure = n;
+}
+
+static void take_reason(struct json v, struct figures *f)
+{
+    static const struct {
+        struct str text;
+        int reason;
+    } reasons[] = {
+        {{ "stop", 4 },            REASON_STOP  },
+        { { "length", 6 },         REASON_LENGTH},
+        { { "load", 4 },           REASON_LOAD  },
+        { { "unload", 6 },         REASON_UNLOAD},
+        { { "tool_calls", 10 },    REASON_TOOLS },
+        { { "function_call", 13 }, REASON_TOOLS },
+        { { "end_turn", 8 },       REASON_STOP  },
+        { { "stop_sequence", 13 }, REASON_STOP  },
+        { { "tool_use", 8 },       REASON_TOOLS },
+        { { "max_tokens", 10 },    REASON_LENGTH},
+        { { "completed", 9 },      REASON_STOP  },
+        { { "incomplete", 10 },    REASON_LENGTH},
+    };
+    if (v.kind != JSON_STRING || inside(v).n == 0)
+        return;
+    f->reason = REASON_OTHER;
+    for (unsigned i = 0; i < ARRAY_LEN(reasons); i++)
+        if (is_text(v, reasons[i].text))
+            f->reason = reasons[i].reason;
+}
+
+static void take_usage(struct json usage, struct figures *f)
+{
+    take_number(json_get(usage, STR("prompt_tokens")), &f->prompt_tokens);
+    take_number(json_get(usage, STR("input_tokens")), &f->prompt_tokens);
+    take_number(json_get(usage, STR("completion_tokens")), &f->output_tokens);
+    take_number(json_get(usage, STR("output_tokens")), &f->output_tokens);
+}
+
+static void take_native(const struct saying *s, struct figures *f)
+{
+    take_number(s->top[TOP_TOTAL], &f->total);
+    take_number(s->top[TOP_LOAD], &f->load);
+    take_number(s->top[TOP_PROMPT_EVAL], &f->prompt_eval);
+    take_number(s->top[TOP_EVAL], &f->eval);
+    take_number(s->top[TOP_PROMPT_COUNT], &f->prompt_tokens);
+    take_number(s->top[TOP_EVAL_COUNT], &f->output_tokens);
+    take_reason(s->top[TOP_DONE_REASON], f);
+}
+
+/* The object that carries status, usage and error of a Responses answer: inside the event, or the body itself. */
+static struct json response_member(const struct saying *s, enum top member)
+{
+    return s->whole ? s->top[member] : json_get(s->top[TOP_RESPONSE], top_names[member]);
+}
+
+static bool response_is_done(const struct saying *s)
+{
+    struct json status = s->top[TOP_STATUS];
+    if (s->whole)
+        return status.kind != JSON_STRING || is_text(status, STR("completed")) || is_text(status, STR("incomplete"));
+    return is_text(s->top[TOP_TYPE], STR("response.completed")) ||
+           is_text(s->top[TOP_TYPE], STR("response.incomplete"));
+}
+
+static void take_figures(const struct saying *s, struct figures *f)
+{
+    switch (s->dialect) {
+    case DIALECT_OPENAI: {
+        take_usage(s->top[TOP_USAGE], f);
+        struct json_walk w = json_walk(s->top[TOP_CHOICES]);
+        while (json_next(&w))
+            take_reason(json_get(w.value, STR("finish_reason")), f);
+        break;
+    }
+    case DIALECT_RESPONSES:
+        take_usage(response_member(s, TOP_USAGE), f);
+        if (response_is_done(s))
+            take_reason(response_member(s, TOP_STATUS), f);
+        break;
+    case DIALECT_ANTHROPIC:
+        take_usage(json_get(s->top[TOP_MESSAGE], STR("usage")), f);
+        take_usage(s->top[TOP_USAGE], f);
+        take_reason(json_get(s->top[TOP_DELTA], STR("stop_reason")), f);
+        take_reason(s->top[TOP_STOP_REASON], f);
+        break;
+    default: take_native(s, f);
+    }
+}
+
+static bool is_error(const struct saying *s, struct json *out_error)
+{
+    struct json error = s->top[TOP_ERROR];
+    bool bare = is_text(s->top[TOP_OBJECT], STR("error")) || is_text(s->top[TOP_TYPE], STR("error"));
+    if (s->dialect == DIALECT_RESPONSES && !is_truthy(error)) {
+        error = json_get(s->top[TOP_RESPONSE], STR("error"));
+        bare |=
+            is_text(s->top[TOP_TYPE], STR("response.failed")) || is_text(response_member(s, TOP_STATUS), STR("failed"));
+    }
+    if (!is_truthy(error) && !bare)
+        return false;
+    struct json message = json_get(error, STR("message"));
+    *out_error = message.kind == JSON_STRING ? message : is_truthy(error) ? error : s->top[TOP_MESSAGE];
+    return true;
+}
+
+/* A generate or chat answer is known by its text: without done:true it was cut, or stopped for repeating itself. */
+static bool native_is_done(const struct saying *s)
+{
+    if (s->top[TOP_DONE].kind != JSON_BAD)
+        return s->top[TOP_DONE].kind == JSON_TRUE;
+    if (s->top[TOP_STATUS].kind == JSON_STRING)
+        return is_text(s->top[TOP_STATUS], STR("success"));
+    return s->whole && s->top[TOP_RESPONSE].kind == JSON_BAD && s->top[TOP_MESSAGE].kind == JSON_BAD;
+}
+
+static bool is_done(const struct saying *s)
+{
+    switch (s->dialect) {
+    case DIALECT_OPENAI: return s->whole;
+    case DIALECT_RESPONSES: return response_is_done(s);
+    case DIALECT_ANTHROPIC: return s->whole || is_text(s->top[TOP_TYPE], STR("message_stop"));
+    default: return native_is_done(s);
+    }
+}
+
+/* Nothing in it but a role. */
+static bool says_nothing(struct json choice)
+{
+    struct json delta = json_get(choice, STR("delta"));
+    if (is_given(json_get(choice, STR("finish_reason"))) || is_truthy(json_get(choice, STR("text"))))
+        return false;
+    struct json_walk w = json_walk(delta);
+    while (json_next(&w))
+        if (is_truthy(w.value) && !json_key_is(w.key, STR("role")))
+            return false;
+    return true;
+}
+
+static bool is_hollow(const struct saying *s)
+{
+    if (s->dialect != DIALECT_OPENAI || s->whole || !is_text(s->top[TOP_MODEL], STR("")))
+        return false;
+    struct json_walk w = json_walk(s->top[TOP_CHOICES]);
+    bool any = false;
+    while (json_next(&w)) {
+        any = true;
+        if (!says_nothing(w.value))
+            return false;
+    }
+    return any;
+}
+
+static enum record_mark mark_of(const struct saying *s, struct figures *f, struct json *out_error)
+{
+    if (is_error(s, out_error))
+        return MARK_ERROR;
+    take_figures(s, f);
+    if (is_done(s))
+        return MARK_DONE;
+    return is_hollow(s) ? MARK_HOLLOW : MARK_NONE;
+}
+
+struct event {
+    struct str name, data; /* of several data lines the first: no server writes more than one */
+    bool error_line;       /* "error: {...}", as older llama-server writes it */
+};
+
+static struct event event_of(struct str record)
+{
+    struct event e = { STR_NONE, STR_NONE, false };
+    struct lines l = lines_of(record);
+    struct str value;
+    while (line_next(&l, &value)) {
+        struct str field = str_cut(&value, ':');
+        value = str_trim_blank(value);
+        if (str_eq(field, STR("event")))
+            e.name = value;
+        bool error_line = str_eq(field, STR("error")) && str_starts(value, STR("{"));
+        if (e.data.p == NULL && (error_line || str_eq(field, STR("data")))) {
+            e.data = value;
+            e.error_line = error_line;
+        }
+    }
+    return e;
+}
+
+static enum record_mark look_event(enum dialect d, struct str record, struct figures *f, struct json *out_error)
+{
+    struct event e = event_of(record);
+    if (str_starts(e.data, STR("[DONE]")))
+        return MARK_DONE;
+    struct saying s;
+    enum record_mark mark = saying_read(&s, d, false, e.data) ? mark_of(&s, f, out_error) : MARK_NONE;
+    if (mark == MARK_ERROR || !(e.error_line || str_eq(e.name, STR("error"))))
+        return mark;
+    *out_error = is_given(s.top[TOP_MESSAGE]) || !e.data.n ? s.top[TOP_MESSAGE] : json_parse(e.data, NULL);
+    return MARK_ERROR;
+}
+
+/* What Ollama calls NDJSON on an OpenAI route is one object, a transcription, and complete by itself. */
+static enum record_mark look_line(enum dialect d, struct str record, struct figures *f, struct json *out_error)
+{
+    struct saying s;
+    bool native = d == DIALECT_OLLAMA || d == DIALECT_OWN;
+    return saying_read(&s, d, !native, record) ? mark_of(&s, f, out_error) : MARK_NONE;
+}
+
+enum record_mark record_look(enum dialect d, enum record_form form, struct str records, struct figures *f,
+                             struct json *out_error)
+{
+    if (form == FORM_WHOLE)
+        return record_look_whole(d, records, f, out_error);
+    if ((form == FORM_SSE || d == DIALECT_OLLAMA) && !may_matter(d, records))
+        return MARK_NONE;
+    enum record_mark all = MARK_NONE;
+    while (records.n) {
+        struct json error = { .kind = JSON_BAD };
+        struct str record = record_cut(form, &records);
+        enum record_mark mark = form == FORM_SSE ? look_event(d, record, f, &error) : look_line(d, record, f, &error);
+        if (mark == MARK_ERROR && all != MARK_ERROR && out_error)
+            *out_error = error;
+        if (all != MARK_ERROR && (mark == MARK_ERROR || all != MARK_DONE))
+            all = mark;
+    }
+    return all;
+}
+
+enum record_mark record_look_whole(enum dialect d, struct str body, struct figures *f, struct json *out_error)
+{
+    struct saying s;
+    struct json error = { .kind = JSON_BAD };
+    enum record_mark mark = saying_read(&s, d, true, body) ? mark_of(&s, f, &error) : MARK_NONE;
+    if (mark == MARK_ERROR && out_error)
+        *out_error = error;
+    return mark;
+}

@@ -1,0 +1,436 @@
+/* config/config.c - the four sources are read from the least to the most important, each over the same table.
+ *
+ *     defaults < file (YAML) < environment < flags        config_set is the one door: it reads, replaces or appends,
+ *                                                         remembers the source, or complains with it
+ *
+ * All sources are read whole even where a higher one wins: a mistake in the file is worth telling also on the day a
+ * flag hides it. Complaints are collected rather than returned, so that `check` shows all of them at once. */
+#include "config/config.h"
+#include "api/cors.h"
+#include "base/slab.h"
+#include "config/nearest.h"
+#include "config/node_text.h"
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define COMPLAINTS_MAX 20
+#define FILE_MAX       MIB(4)
+#define USUAL_FILE     "/etc/ollamamax/ollamamax.yaml"
+#define KEY_FILE_MAX   KIB(4)
+
+/* ---- complaining ------------------------------------------------------------------------------------------------- */
+
+void source_print(const struct source *s, struct text *t)
+{
+    switch (s->kind) {
+    case FROM_DEFAULT: text_put(t, STR("default")); break;
+    case FROM_FILE:
+        text_put(t, s->name);
+        if (s->line)
+            text_printf(t, ":%u", s->line);
+        break;
+    case FROM_ENVIRONMENT:
+    case FROM_FLAG: text_put(t, s->name); break;
+    }
+}
+
+void config_complain(struct config *c, const struct source *at, const char *format, ...)
+{
+    char sentence[1000];
+    va_list args;
+    c->misused |= at->kind == FROM_FLAG;
+    if (++c->wrong > COMPLAINTS_MAX)
+        return;
+    va_start(args, format);
+    vsnprintf(sentence, sizeof sentence, format, args);
+    va_end(args);
+    source_print(at, &c->complaints);
+    text_printf(&c->complaints, ": %s\n", sentence);
+}
+
+/* ---- one value --------------------------------------------------------------------------------------------------- */
+
+static size_t field_size(const struct setting *s)
+{
+    static const size_t sizes[] = {
+#define SETTING(key, type, field, ...) sizeof(setting_##type),
+#define ALSO(key, of)
+#include "config/setting.def"
+#undef SETTING
+#undef ALSO
+    };
+    return sizes[s->id];
+}
+
+/* A higher source forgets what lower ones said; so does a second value where there is one only. */
+static void make_room(struct config *c, const struct setting *s, const struct source *from)
+{
+    if (s->type->is_list && c->source[s->id].kind == from->kind)
+        return;
+    memset((char *)c + s->field, 0, field_size(s));
+    c->text[s->id] = STR_NONE;
+}
+
+static void keep_text(struct config *c, const struct setting *s, struct str value)
+{
+    struct str before = c->text[s->id];
+    char *both = arena_take(&c->arena, before.n + 2 + value.n);
+    if (!both)
+        return;
+    char *at = before.n ? put_str(put_str(both, before), STR(", ")) : both;
+    c->text[s->id] = str_span(both, put_str(at, value));
+}
+
+static void settle(struct config *c, const struct setting *s, struct str value, const struct source *from)
+{
+    keep_text(c, s, value);
+    c->source[s->id] = *from;
+}
+
+void config_set(struct config *c, const struct setting *s, struct str value, const struct source *from)
+{
+    struct text why = { 0 };
+    make_room(c, s, from);
+    if (!s->type->is_list && !value.n) {
+        settle(c, s, value, from);
+    } else if (setting_read(s, &c->arena, value, (char *)c + s->field, &why)) {
+        settle(c, s, value, from);
+    } else if (s->type->is_list) {
+        config_complain(c, from, "%s: \"%.*s\": %.*s", s->key, STR_ARG(value), STR_ARG(text_str(&why)));
+    } else {
+        config_complain(c, from, "%s: \"%.*s\" %.*s", s->key, STR_ARG(value), STR_ARG(text_str(&why)));
+    }
+    text_free(&why);
+}
+
+bool config_set_once(struct config *c, const struct setting *s, const struct source *from)
+{
+    const struct source *before = &c->source[s->id];
+    if (before->kind != from->kind)
+        return true;
+    config_complain(c, from, "%s was set before, in line %u", s->key, before->line);
+    return false;
+}
+
+void config_add_node(struct config *c, const struct node_spec *spec, const struct source *from)
+{
+    const struct setting *s = &settings[SETTING_nodes];
+    make_room(c, s, from);
+    if (setting_add_node(&c->arena, &c->nodes, spec))
+        settle(c, s, spec->url, from);
+}
+
+static bool is_blank(char c)
+{
+    return c == ' ' || c == '\t' || c == '\n' || c == '\r';
+}
+
+/* Flags and variables hold lists as words. */
+static void set_words(struct config *c, const struct setting *s, struct str value, const struct source *from)
+{
+    size_t n;
+    if (!s->type->is_list) {
+        config_set(c, s, str_trim(value), from);
+        return;
+    }
+    for (; value.n; value = str_drop(value, n + 1)) {
+        for (n = 0; n < value.n && !is_blank(value.p[n]) && !(s->type->splits_at_commas && value.p[n] == ','); n++)
+            ;
+        if (n)
+            config_set(c, s, str_take(value, n), from);
+    }
+}
+
+/* ---- the sources ------------------------------------------------------------------------------------------------- */
+
+static void read_defaults(struct config *c)
+{
+    struct source from = { .kind = FROM_DEFAULT };
+    for (size_t i = 0; i < SETTING_COUNT; i++)
+        set_words(c, &settings[i], str_of(settings[i].preset), &from);
+    assume(!c->wrong || c->arena.failed);
+}
+
+static void read_variable(struct config *c, const struct setting *s, const char *name)
+{
+    const char *value = sys_env(name);
+    struct source from = { FROM_ENVIRONMENT, str_dup(&c->arena, str_of(name)), 0 };
+    if (value && *value)
+        set_words(c, s, str_of(value), &from);
+}
+
+static void read_environment(struct config *c)
+{
+    char name[SETTING_NAME_ROOM];
+    read_variable(c, &settings[SETTING_origins], "OLLAMA_ORIGINS");
+    for (size_t i = 0; i < SETTING_COUNT; i++)
+        for (unsigned nth = 0; setting_variable(&settings[i], nth, name); nth++)
+            read_variable(c, &settings[i], name);
+}
+
+static void read_file(struct config *c, const char *path, const struct source *named_by)
+{
+    struct buf bytes = { 0 };
+    c->file = str_dup(&c->arena, str_of(path));
+    enum fail f = sys_read_file(path, FILE_MAX, &bytes);
+    if (f)
+        config_complain(c, named_by, "%s cannot be read: %s", path,
+                        f == FAIL_io_error ? strerror(errno) : "it is too large");
+    else
+        yaml_file_read(c, c->file, buf_str(&bytes));
+    buf_free(&bytes);
+}
+
+/* ---- flags ------------------------------------------------------------------------------------------------------- */
+
+/* One word of the command line taken apart. */
+struct flag {
+    struct str name, value; /* "listen"; after '=' */
+    bool has_value;
+};
+
+static bool take_flag(const char *word, struct flag *f)
+{
+    struct str rest = str_of(word);
+    if (!str_starts(rest, STR("--")))
+        return false;
+    rest = str_drop(rest, 2);
+    f->has_value = str_chr(rest, '=') >= 0;
+    f->name = str_cut(&rest, '=');
+    f->value = rest;
+    return true;
+}
+
+static void complain_unknown_flag(struct config *c, struct str word)
+{
+    struct source from = { FROM_FLAG, word, 0 };
+    struct nearest n = nearest_to(word);
+    char name[SETTING_NAME_ROOM], best[SETTING_NAME_ROOM] = "";
+    for (unsigned i = 0; setting_flag_name(i, name); i++) {
+        nearest_offer(&n, str_of(name));
+        if (n.best.p == name)
+            memcpy(best, name, sizeof best);
+        n.best = str_of(best);
+    }
+    nearest_offer(&n, STR("--config"));
+    if (n.best.n)
+        config_complain(c, &from, "there is no such flag; did you mean %.*s?", STR_ARG(n.best));
+    else
+        config_complain(c, &from, "there is no such flag");
+}
+
+/* The value of a flag: behind '=', or the next word; on/off may be left out for on. Returns how many words were used.
+ */
+static int flag_value(const struct config_args *args, int i, const struct setting *s, struct flag *f)
+{
+    const char *next = i + 1 < args->argc ? args->argv[i + 1] : NULL;
+    bool ignored, switches = s && s->type == settings[SETTING_tls_insecure].type;
+    if (f->has_value)
+        return 1;
+    if (switches && !(next && value_onoff(str_of(next), &ignored))) {
+        f->value = STR("on");
+        f->has_value = true;
+        return 1;
+    }
+    f->has_value = next != NULL;
+    f->value = str_of(next);
+    return 2;
+}
+
+static int read_flag(struct config *c, const struct config_args *args, int i)
+{
+    struct flag f;
+    struct str word = str_of(args->argv[i]);
+    if (!take_flag(args->argv[i], &f)) {
+        struct source from = { FROM_FLAG, word, 0 };
+        if (!args->takes_file || str_starts(word, STR("-")))
+            config_complain(c, &from, "this is no flag; flags begin with --");
+        return 1;
+    }
+    bool is_config = str_eq(f.name, STR("config"));
+    const struct setting *s = is_config ? NULL : setting_of_flag(f.name);
+    if (!s && !is_config) {
+        complain_unknown_flag(c, str_take(word, 2 + f.name.n));
+        return f.has_value || i + 1 == args->argc || args->argv[i + 1][0] == '-' ? 1 : 2;
+    }
+    int used = flag_value(args, i, s, &f);
+    struct source from = { FROM_FLAG, str_dup(&c->arena, str_take(word, 2 + f.name.n)), 0 };
+    if (!f.has_value || (!f.value.n && is_config))
+        config_complain(c, &from, "a value is missing after it");
+    else if (s)
+        set_words(c, s, f.value, &from);
+    return used;
+}
+
+static void read_flags(struct config *c, const struct config_args *args)
+{
+    for (int i = 0; i < args->argc;)
+        i += read_flag(c, args, i);
+}
+
+/* ---- the file: --config, a bare word, OLLAMAMAX_CONFIG, the usual place -------------------------------------------
+ */
+
+static const char *file_flag(const struct config_args *args)
+{
+    struct flag f;
+    const char *path = NULL;
+    for (int i = 0; i < args->argc;) {
+        if (!take_flag(args->argv[i], &f)) {
+            path = args->takes_file ? args->argv[i] : path;
+            i++;
+            continue;
+        }
+        bool is_config = str_eq(f.name, STR("config"));
+        const struct setting *s = setting_of_flag(f.name);
+        bool known = s || is_config;
+        i += known ? flag_value(args, i, s, &f) : 1;
+        if (is_config && f.has_value)
+            path = f.value.p;
+    }
+    return path;
+}
+
+static void find_file(struct config *c, const struct config_args *args)
+{
+    struct source flag = { FROM_FLAG, STR("--config"), 0 }, variable = { FROM_ENVIRONMENT, STR("OLLAMAMAX_CONFIG"), 0 };
+    struct source usual = { FROM_FILE, STR(USUAL_FILE), 0 };
+    const char *by_flag = file_flag(args), *by_variable = sys_env("OLLAMAMAX_CONFIG");
+    struct buf probe = { 0 };
+    if (by_flag)
+        read_file(c, by_flag, &flag);
+    else if (by_variable && *by_variable)
+        read_file(c, by_variable, &variable);
+    else if (sys_read_file(USUAL_FILE, FILE_MAX, &probe) == OK || errno != ENOENT)
+        read_file(c, USUAL_FILE, &usual);
+    buf_free(&probe);
+}
+
+/* ---- what follows from it ---------------------------------------------------------------------------------------- */
+
+static void read_admin_key(struct config *c)
+{
+    struct source *file = &c->source[SETTING_admin_key_file], *key = &c->source[SETTING_admin_key];
+    struct buf bytes = { 0 };
+    if (!c->admin_key_file.n || key->kind > file->kind)
+        return;
+    if (c->admin_key.n && key->kind == file->kind) {
+        config_complain(c, file, "admin_key and admin_key_file are both set; one is enough");
+        return;
+    }
+    if (sys_read_file(c->admin_key_file.p, KEY_FILE_MAX, &bytes))
+        config_complain(c, file, "admin_key_file: %s cannot be read: %s", c->admin_key_file.p, strerror(errno));
+    else if (!str_trim(buf_str(&bytes)).n)
+        config_complain(c, file, "admin_key_file: %s is empty", c->admin_key_file.p);
+    else
+        c->admin_key = str_dup(&c->arena, str_trim(buf_str(&bytes)));
+    buf_free(&bytes);
+}
+
+static void check_origins(struct config *c)
+{
+    struct cors cors;
+    for (unsigned i = 0; i < c->origins.n; i++) {
+        if (cors_init(&cors, c->origins.v[i]) == FAIL_bad_setting)
+            config_complain(c, &c->source[SETTING_origins], "origins: \"%.*s\" has more than one *",
+                            STR_ARG(c->origins.v[i]));
+        cors_done(&cors);
+    }
+}
+
+static bool is_listened_on(const struct config *c, const struct url *u)
+{
+    struct addr at, place;
+    bool named_local = str_eq_nocase(u->host, STR("localhost"));
+    bool local = named_local || (addr_literal(u->host, u->port, &place) && addr_is_loopback(&place));
+    for (unsigned i = 0; i < c->listen.n && local; i++)
+        if (addr_listen(c->listen.v[i], DEFAULT_PORT, &at) && addr_port(&at) == u->port)
+            return true;
+    return false;
+}
+
+/* Whoever uses the gateway exports OLLAMA_HOST with its address, and may start it in the same shell. */
+static void add_usual_node(struct config *c)
+{
+    const char *host = sys_env("OLLAMA_HOST");
+    struct node_spec n = node_text_none();
+    struct source from = { host && *host ? FROM_ENVIRONMENT : FROM_DEFAULT, STR("OLLAMA_HOST"), 0 };
+    struct url u;
+    n.url = node_text_of_ollama_host(&c->arena, host);
+    if (n.url.n && url_parse(n.url, &u) && is_listened_on(c, &u)) {
+        text_printf(&c->notes, "OLLAMA_HOST (%.*s) is this gateway itself; its node is the Ollama at localhost:11434\n",
+                    STR_ARG(n.url));
+        n.url = node_text_of_ollama_host(&c->arena, NULL);
+        from.kind = FROM_DEFAULT;
+    }
+    if (n.url.n)
+        config_add_node(c, &n, &from);
+    else if (!c->arena.failed)
+        config_complain(c, &from, "\"%s\" is not where an Ollama can be", host);
+}
+
+/* The default nodes are none, so that their source reads as what it is. */
+static void complete(struct config *c)
+{
+    read_admin_key(c);
+    check_origins(c);
+    if (!c->nodes.n && c->source[SETTING_nodes].kind == FROM_DEFAULT)
+        add_usual_node(c);
+}
+
+/* ---- life -------------------------------------------------------------------------------------------------------- */
+
+struct config *config_load(const struct config_args *args)
+{
+    struct config *c = memory_strikes() ? NULL : calloc(1, sizeof *c);
+    if (!c)
+        return NULL;
+    read_defaults(c);
+    find_file(c, args);
+    read_environment(c);
+    read_flags(c, args);
+    complete(c);
+    if (c->arena.failed || c->complaints.failed || c->notes.failed)
+        config_free(&c);
+    return c;
+}
+
+void config_free(struct config **at)
+{
+    struct config *c = *at;
+    *at = NULL;
+    if (!c)
+        return;
+    text_free(&c->complaints);
+    text_free(&c->notes);
+    arena_done(&c->arena);
+    free(c);
+}
+
+/* ---- shown ------------------------------------------------------------------------------------------------------- */
+
+static void print_value(const struct config *c, const struct setting *s, struct text *t)
+{
+    struct str text = c->text[s->id];
+    if (s->id == SETTING_workers)
+        text_printf(t, "%u", config_workers(c));
+    else if (s->id == SETTING_admin_key && c->admin_key.n)
+        text_put(t, STR("(set)"));
+    else
+        text_put(t, text.n ? text : STR("(none)"));
+}
+
+void config_print(const struct config *c, struct text *t)
+{
+    for (size_t i = 0; i < SETTING_COUNT; i++) {
+        size_t before = buf_len(&t->buf);
+        text_printf(t, "%-22s = ", settings[i].key);
+        print_value(c, &settings[i], t);
+        size_t width = buf_len(&t->buf) - before;
+        text_printf(t, "%*s# ", width < 44 ? (int)(44 - width) : 2, "");
+        source_print(&c->source[i], t);
+        text_putc(t, '\n');
+    }
+}

@@ -1,0 +1,141 @@
+/* A real gateway on one worker whose loop is not run: what it was told is read from the fleet. */
+#include "config/live.h"
+#include "gateway/gateway.h"
+#include "net/conn.h"
+
+#include "config/config_fixture.h"
+
+struct stage {
+    struct fleet *fleet;
+    struct gateway *gateway;
+    struct live *live;
+    char *words[3];
+};
+
+static struct stage open_stage(const char *file)
+{
+    struct stage s = {
+        .words = {"--config", fixture_file, NULL}
+    };
+    struct fleet_settings fleet;
+    struct gateway_settings *gateway;
+    struct text says = { 0 };
+    fixture_write(file);
+    struct config_args args = { .argc = 2, .argv = s.words };
+    struct config *c = config_load(&args);
+    expect_good(c);
+    config_fleet(c, &fleet);
+    s.fleet = fleet_new(&fleet, sys_now());
+    assert_int_equal(config_gateway(c, &gateway), OK);
+    struct gateway_parts parts = { .fleet = s.fleet, .settings = gateway, .workers = 1 };
+    s.gateway = gateway_new(&parts);
+    s.live = live_new(&c, &args, s.fleet);
+    live_attach(s.live, s.gateway, false);
+    live_add_nodes(s.live, &says);
+    assert_int_equal(buf_len(&says.buf), 0);
+    return s;
+}
+
+static void close_stage(struct stage *s)
+{
+    live_free(&s->live);
+    gateway_free(&s->gateway);
+    fleet_free(&s->fleet);
+}
+
+/* Reloads with this file; the sentence is compared. */
+static void reload(struct stage *s, const char *file, enum fail expected, const char *sentence)
+{
+    struct text says = { 0 };
+    char **words = s->words;
+    fixture_write(file);
+    assert_ptr_not_equal(words[1], NULL);
+    enum fail f = live_reload(s->live, &says);
+    if (f != expected || str_find(text_str(&says), str_of(sentence)) < 0)
+        fail_msg("%s: %.*s", fail_name(f).p, STR_ARG(text_str(&says)));
+    text_free(&says);
+}
+
+/* "name/weight/slots " of each node. */
+static void expect_nodes(struct stage *s, const char *expected)
+{
+    char got[256] = "";
+    struct fleet_snapshot *f = fleet_snapshot(s->fleet, sys_now());
+    for (uint32_t i = 0; i < f->n; i++)
+        snprintf(got + strlen(got), sizeof got - strlen(got), "%.*s/%g/%d ", STR_ARG(f->node[i].name),
+                 f->node[i].weight, f->node[i].slots);
+    fleet_snapshot_free(&f);
+    assert_string_equal(got, expected);
+}
+
+static void nodes_come_go_and_change(void **state)
+{
+    struct stage s = open_stage("nodes: [a, b, 'c,weight=2']\n");
+    struct live *l = s.live;
+    expect_nodes(&s, "a/1/-1 b/1/-1 c/2/-1 ");
+    reload(&s, "nodes: [a, 'c,weight=3,slots=4', d]\n", OK, "3 nodes (1 added, 1 removed, 1 changed)");
+    expect_nodes(&s, "a/1/-1 d/1/-1 c/3/4 ");
+    reload(&s, "nodes: [a, c, d]\n", OK, "(0 added, 0 removed, 1 changed)");
+    expect_nodes(&s, "a/1/-1 d/1/-1 c/1/-1 ");
+    reload(&s, "nodes: ['a,name=z', c, d]\n", OK, "(1 added, 1 removed, 0 changed)");
+    expect_nodes(&s, "z/1/-1 d/1/-1 c/1/-1 ");
+    assert_ptr_equal(l, s.live);
+    close_stage(&s);
+}
+
+static void nodes_added_at_run_time_stay(void **state)
+{
+    struct stage s = open_stage("nodes: [a, b]\n");
+    struct node_spec extra = { .url = STR("x"), .slots = -1 };
+    const char *why = NULL;
+    uint64_t id;
+    assert_int_equal(fleet_add(s.fleet, &extra, true, sys_now(), &id, &why, NULL), OK);
+    reload(&s, "nodes: [b]\n", OK, "(0 added, 1 removed, 0 changed)");
+    expect_nodes(&s, "b/1/-1 x/1/-1 ");
+    reload(&s, "nodes: [b, x]\n", OK, "node x is left out: a node with this URL exists already");
+    close_stage(&s);
+}
+
+static void changes_are_named(void **state)
+{
+    struct stage s = open_stage("nodes: [a]\nworkers: 1\n");
+    reload(&s, "nodes: [a]\nworkers: 2\npolicy: round_robin\ntimeouts: {load: 9s}\n", OK,
+           "; changed: policy, timeouts.load; needs a restart: workers");
+    reload(&s, "nodes: [a]\nworkers: 2\npolicy: round_robin\ntimeouts: {load: 9s}\n", OK,
+           "1 nodes (0 added, 0 removed, 0 changed)");
+    close_stage(&s);
+}
+
+static void a_mistake_changes_nothing(void **state)
+{
+    struct stage s = open_stage("nodes: [a, b]\n");
+    reload(&s, "nodes: [a]\nplicy: x\n", FAIL_bad_setting, "nothing was changed: ");
+    reload(&s, "nodes: [a]\nplicy: x\n", FAIL_bad_setting, "did you mean policy?");
+    expect_nodes(&s, "a/1/-1 b/1/-1 ");
+    close_stage(&s);
+}
+
+static int begin(void **state)
+{
+    int bad = fixture_begin(state);
+    conn_pools_init();
+    return bad;
+}
+
+static int end(void **state)
+{
+    loop_lanes_done();
+    conn_pools_done();
+    return fixture_end(state);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup(nodes_come_go_and_change, fixture_each),
+        cmocka_unit_test_setup(nodes_added_at_run_time_stay, fixture_each),
+        cmocka_unit_test_setup(changes_are_named, fixture_each),
+        cmocka_unit_test_setup(a_mistake_changes_nothing, fixture_each),
+    };
+    return cmocka_run_group_tests(tests, begin, end);
+}

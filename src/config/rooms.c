@@ -1,0 +1,100 @@
+/* config/rooms.c - from what people wrote to what each room wants to be told. The rooms do not know the table, and the
+ * table does not know the rooms: they meet in the assignments below. */
+#include "base/json.h"
+#include "base/log.h"
+#include "config/config.h"
+
+#define WORKERS_USUAL 8
+
+unsigned config_workers(const struct config *c)
+{
+    return c->workers ? (unsigned)c->workers : MIN(sys_cores(), WORKERS_USUAL);
+}
+
+bool config_logs_json(const struct config *c, bool terminal)
+{
+    enum { AUTO, TEXT, JSON };
+    return c->log_format == JSON || (c->log_format == AUTO && (!terminal || c->log_file.n));
+}
+
+void config_log(const struct config *c, bool terminal)
+{
+    log_configure((enum log_level)c->log_level, config_logs_json(c, terminal), c->log_file.n ? c->log_file.p : NULL);
+}
+
+void config_fleet(const struct config *c, struct fleet_settings *out)
+{
+    fleet_settings_default(out);
+    out->policy = c->policy;
+    out->health_interval = c->health_interval;
+    out->health_timeout = c->health_timeout;
+    out->ps_interval = c->inventory_ps;
+    out->tags_interval = c->inventory_tags;
+    out->retry_budget_ratio = c->retry_budget.ratio;
+    out->retry_budget_rate = c->retry_budget.rate;
+}
+
+static void take_times_and_limits(const struct config *c, struct gateway_settings *s)
+{
+    s->connect_timeout = c->timeouts_connect;
+    s->load_timeout = c->timeouts_load;
+    s->first_byte_timeout = c->timeouts_first_byte;
+    s->inter_chunk_timeout = c->timeouts_inter_chunk;
+    s->total_timeout = c->timeouts_total;
+    s->body_max = (size_t)c->limits_body;
+    s->bodies_max = (size_t)c->limits_bodies;
+    s->head_max = (size_t)c->limits_headers;
+    s->retry_max = (unsigned)c->retry_max;
+    s->pull_replicas = (int)c->pull_replicas;
+    s->metrics_public = c->observe_metrics_public;
+    s->observe = c->observe_enabled;
+}
+
+static enum fail take_origins(const struct config *c, struct gateway_settings *s)
+{
+    struct text list = { 0 };
+    for (unsigned i = 0; i < c->origins.n; i++)
+        text_printf(&list, "%s%.*s", i ? "," : "", STR_ARG(c->origins.v[i]));
+    cors_done(&s->cors);
+    enum fail f = list.failed ? list.failed : cors_init(&s->cors, text_str(&list));
+    text_free(&list);
+    return f;
+}
+
+/* Settings that somebody has set, for /api/status; never a secret. */
+static enum fail take_summary(const struct config *c, struct gateway_settings *s)
+{
+    struct text t = { 0 };
+    struct json_out j = { .to = &t };
+    json_open(&j, '{');
+    for (size_t i = 0; i < SETTING_COUNT; i++)
+        if (c->source[i].kind != FROM_DEFAULT) {
+            json_key(&j, settings[i].key);
+            json_put_str(&j, i == SETTING_admin_key ? STR("(set)") : c->text[i]);
+        }
+    json_close(&j);
+    s->summary = str_dup(&s->arena, text_str(&t));
+    enum fail f = t.failed ? t.failed : s->summary.p ? OK : FAIL_no_memory;
+    text_free(&t);
+    return f;
+}
+
+static enum fail take_admin_key(const struct config *c, struct gateway_settings *s)
+{
+    s->admin_key = c->admin_key.n ? str_dup(&s->arena, c->admin_key) : STR_NONE;
+    return c->admin_key.n && !s->admin_key.p ? FAIL_no_memory : OK;
+}
+
+enum fail config_gateway(const struct config *c, struct gateway_settings **out)
+{
+    struct gateway_settings *s = *out = gateway_settings_new();
+    if (!s)
+        return FAIL_no_memory;
+    take_times_and_limits(c, s);
+    enum fail f = take_origins(c, s);
+    f = f ? f : take_admin_key(c, s);
+    f = f ? f : take_summary(c, s);
+    if (f)
+        gateway_settings_free(out);
+    return f;
+}

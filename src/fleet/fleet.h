@@ -1,0 +1,149 @@
+/* fleet/fleet.h - nodes, who has what, and who is asked: one state behind one lock (design: decision 1).
+ *
+ * A request asks with a ticket and gets a lease, waits, or is refused. Every call takes the lock, changes state and
+ * returns *orders*, which the caller carries out after it: under the lock there is no I/O, no callback and no heap.
+ * Time is passed in, so that simulations and plays drive the very same code. Any thread may call.
+ *
+ * First version: policies round_robin, weighted_round_robin (smooth), least_loaded; a ticket waits only for the first
+ * probe round (at most 1 s) and for the coalesced refresh that an unknown model triggers (at most 1 per second, 2 s).
+ */
+#pragma once
+#include "fleet/ticket.h"
+
+struct fleet;
+struct fleet_settings {
+    struct str policy;                            /* row of fleet/policy.def */
+    nsec health_interval, health_timeout;         /* 5 s, 2 s */
+    nsec ps_interval, tags_interval;              /* 2 s, 30 s */
+    nsec resolve_interval;                        /* 30 s */
+    nsec first_round, refresh_wait;               /* 1 s, 2 s */
+    double retry_budget_ratio, retry_budget_rate; /* 0.20 of requests, + 1 per second */
+};
+void fleet_settings_default(struct fleet_settings *s);
+/* NULL when memory is out, or when there is no such policy (policy_named tells). */
+struct fleet *fleet_new(const struct fleet_settings *s, nsec now);
+/* All leases and pins must have been given back (assumed). */
+void fleet_free(struct fleet **f);
+enum fail fleet_configure(struct fleet *f, const struct fleet_settings *s);
+
+/* ---- orders ---------------------------------------------------------------------------------------------------- */
+enum { PROBE_RESOLVE = 1, PROBE_VERSION = 2, PROBE_TAGS = 4, PROBE_PS = 8 };
+struct probe_order {
+    struct node *node;   /* pinned for the probe: give back with fleet_observe */
+    unsigned what;       /* one PROBE_ bit */
+    struct addr addr;    /* where to ask (not for PROBE_RESOLVE) */
+    enum node_kind kind; /* as it is known now: node->kind must not be read without the lock */
+};
+#define ORDERS_PROBES 16
+struct orders {
+    struct list decided; /* tickets that waited and are now granted or refused (ticket.link); tell their exchanges */
+    struct probe_order probe[ORDERS_PROBES];
+    unsigned probes;
+    bool more;      /* more probes are due: call fleet_turn again */
+    nsec next_turn; /* when fleet_turn wants to be called at the latest; never takes an earlier promise back */
+    bool views_changed;
+};
+void orders_init(struct orders *o);
+
+/* ---- requests -------------------------------------------------------------------------------------------------- */
+enum verdict fleet_ask(struct fleet *f, struct ticket *t, nsec now, struct orders *out);
+/* Ends the lease in *l (and empties it): teaches state, counts, last_error; connect failures mark the node down at
+ * once. */
+void fleet_end(struct fleet *f, struct lease *l, const struct attempt_end *end, nsec now, struct orders *out);
+/* The client left while the ticket waited, or between the grant and its delivery: the lease goes back. True if it still
+ * waited; false if it had been decided: see ticket.announced (it will read as refused, FAIL_client_gone). */
+bool fleet_cancel(struct fleet *f, struct ticket *t, nsec now, struct orders *out);
+/* Time has passed: probes that are due, tickets whose wait is over. */
+void fleet_turn(struct fleet *f, nsec now, struct orders *out);
+
+/* ---- what probes find ------------------------------------------------------------------------------------------ */
+struct observation {
+    unsigned what;    /* the PROBE_ bit ordered */
+    enum fail failed; /* OK, or why not */
+    struct str error_text;
+    struct addr *found; /* RESOLVE */
+    unsigned founds;
+    struct str version;  /* VERSION */
+    enum node_kind kind; /* VERSION: NODE_UNKNOWN = keep */
+    bool simulated;
+    struct inventory
+        *inventory; /* TAGS, PS: the fleet takes it over and leaves NULL, or leaves it when it says nothing new */
+};
+/* Unpins the node. After the call ob->inventory is what the caller must free, if it is not NULL. */
+void fleet_observe(struct fleet *f, struct node *n, struct observation *ob, nsec now, struct orders *out);
+/* A model has come or gone on a node through us (pull, create, copy, delete): ask for its tags and ps now. id 0: all
+ * nodes. Returns a number for fleet_told. */
+uint64_t fleet_refresh(struct fleet *f, uint64_t node_id, nsec now, struct orders *out);
+/* Has the node told its tags since that refresh? True as well of one that has gone or does not answer: nobody will. */
+bool fleet_told(struct fleet *f, uint64_t node_id, uint64_t refresh);
+
+/* ---- the operator ---------------------------------------------------------------------------------------------- */
+/* `out` NULL: nothing is ordered now, the next fleet_turn does it (before there is a gateway, and by a reload, which
+ * has the gateway turn the fleet). */
+/* FAIL_bad_setting (URL; *why says what), FAIL_conflict (same name or same URL), FAIL_no_memory. *out_id is the new
+ * node's id. */
+enum fail fleet_add(struct fleet *f, const struct node_spec *spec, bool at_run_time, nsec now, uint64_t *out_id,
+                    const char **why, struct orders *out);
+struct node_change {
+    double weight; /* < 0: keep */
+    int slots;     /* < -1: keep */
+    int drain;     /* 1 drain, 0 undrain, -1 keep */
+};
+enum fail fleet_change(struct fleet *f, struct str name, const struct node_change *c, nsec now, struct orders *out);
+/* Drains, and goes with its last lease; its name and URL are free at once. FAIL_node_unknown. */
+enum fail fleet_remove(struct fleet *f, struct str name, nsec now, struct orders *out);
+
+/* ---- views ----------------------------------------------------------------------------------------------------- */
+/* A pre-rendered answer, shared and immutable; made anew when inventories change. */
+struct view {
+    _Atomic int refs;
+    uint64_t generation;
+    struct str body;
+};
+enum view_id { VIEW_TAGS, VIEW_PS, VIEW_V1_MODELS, VIEW_VERSION, VIEWS };
+/* NULL only when memory is out. Renders outside the lock when what is at hand is older than the inventories. */
+struct view *fleet_view(struct fleet *f, enum view_id id, nsec wall);
+void view_unref(struct view **v);
+/* Has every node answered its first probes, or missed them (so that views are worth showing)? */
+bool fleet_knows(struct fleet *f);
+
+/* A copy of everything worth showing of every node, for operations routes and metrics. Strings are in its arena. */
+struct node_view {
+    uint64_t id;
+    struct str name, url, version, labels, last_error_text;
+    enum node_state state;
+    enum node_kind kind;
+    bool simulated, added_at_run_time;
+    double weight;
+    int slots;
+    uint32_t inflight;
+    uint64_t requests, errors;
+    enum fail last_error;
+    nsec state_since, last_error_at, last_seen;
+    uint32_t models;
+    const struct inventory_model *model; /* tags */
+    uint32_t loaded;
+    const struct inventory_model *resident; /* ps */
+};
+struct fleet_snapshot {
+    struct arena arena;
+    nsec now;
+    uint32_t n, up, waiting;
+    struct node_view *node;
+};
+/* Heap-made outside the lock; NULL when memory is out. */
+struct fleet_snapshot *fleet_snapshot(struct fleet *f, nsec now);
+void fleet_snapshot_free(struct fleet_snapshot **s);
+
+/* Pins, for work that names nodes itself (fan-outs, blobs): every node that has the model (key empty: every node that
+ * is up). Returns how many were written to out[max]; each must be unpinned. `up_only`: without those that are down. */
+unsigned fleet_pin_holders(struct fleet *f, struct str key, bool up_only, struct node **out, unsigned max, nsec now);
+struct node *fleet_pin_named(struct fleet *f, struct str name);
+void fleet_unpin(struct fleet *f, struct node **n);
+
+/* For counters: how often the lock was waited for, and for how long it was held in all (nanoseconds). */
+struct fleet_lock_count {
+    uint64_t takes, waits;
+    nsec held, held_max;
+};
+struct fleet_lock_count fleet_lock_count(struct fleet *f);

@@ -1,0 +1,138 @@
+/* fleet/snapshot.c - a copy of the fleet for people: operations routes, metrics, the dashboard.
+ *
+ * Under the lock only what can change is copied, into memory made before: numbers, and two short texts. Names and
+ * labels never change and are copied after it from the pinned nodes; inventories are not copied but held. */
+#include "base/slab.h"
+#include "fleet/fleet_state.h"
+#include <stdlib.h>
+
+struct texts {
+    char version[32];
+    char error[NODE_ERROR_TEXT];
+};
+struct held {
+    struct fleet_snapshot shot; /* what the caller sees */
+    struct node **node;         /* pinned while it is made */
+    struct listing **listing;   /* two a node: tags, ps */
+    struct texts *texts;
+    uint32_t room;
+};
+
+static struct held *held_new(uint32_t room)
+{
+    struct held *h = memory_strikes() ? NULL : calloc(1, sizeof *h);
+    if (!h)
+        return NULL;
+    struct arena *a = &h->shot.arena;
+    arena_init(a);
+    h->room = room;
+    h->node = arena_array(a, struct node *, room);
+    h->listing = arena_array(a, struct listing *, room * 2);
+    h->texts = arena_array(a, struct texts, room);
+    h->shot.node = arena_array(a, struct node_view, room);
+    return h;
+}
+
+void fleet_snapshot_free(struct fleet_snapshot **s)
+{
+    if (!*s)
+        return;
+    struct held *h = CONTAINER(*s, struct held, shot);
+    for (uint32_t i = 0; i < h->shot.n * 2; i++)
+        listing_unref(&h->listing[i]);
+    arena_done(&h->shot.arena);
+    free(h);
+    *s = NULL;
+}
+
+static struct node_view numbers_of(const struct node *n)
+{
+    return (struct node_view){ .id = n->id,
+                               .state = n->state,
+                               .kind = n->kind,
+                               .simulated = n->simulated,
+                               .added_at_run_time = n->added_at_run_time,
+                               .weight = n->weight,
+                               .slots = n->slots,
+                               .inflight = n->inflight,
+                               .requests = n->requests,
+                               .errors = n->errors,
+                               .last_error = n->last_error,
+                               .state_since = n->state_since,
+                               .last_error_at = n->last_error_at,
+                               .last_seen = n->last_seen };
+}
+
+static void copy_node(struct held *h, struct node *n)
+{
+    uint32_t i = h->shot.n++;
+    struct node_view *v = &h->shot.node[i];
+    *v = numbers_of(n);
+    memcpy(h->texts[i].version, n->version, sizeof n->version);
+    memcpy(h->texts[i].error, n->last_error_text, sizeof n->last_error_text);
+    h->node[i] = n;
+    n->pins++;
+    h->listing[i * 2] = listing_ref(n->tags);
+    h->listing[i * 2 + 1] = listing_ref(n->ps);
+    h->shot.up += n->state == NODE_UP;
+}
+
+/* NULL when memory is out. */
+static struct held *copy_state(struct fleet *f, nsec now)
+{
+    struct held *h = NULL;
+    fleet_lock(f);
+    while (!h || h->room < f->places) {
+        uint32_t want = f->places + 8;
+        fleet_unlock(f);
+        if (h)
+            arena_done(&h->shot.arena);
+        free(h);
+        h = held_new(want);
+        if (!h || h->shot.arena.failed)
+            return h;
+        fleet_lock(f);
+    }
+    for (uint32_t i = 0; i < f->places; i++)
+        if (f->node[i])
+            copy_node(h, f->node[i]);
+    h->shot.waiting = f->waiting_n;
+    h->shot.now = now;
+    fleet_unlock(f);
+    return h;
+}
+
+static void show_listing(const struct listing *l, uint32_t *out_n, const struct inventory_model **out)
+{
+    *out_n = l ? l->inventory->n : 0;
+    *out = l ? l->inventory->model : NULL;
+}
+
+static void finish_node(struct held *h, uint32_t i)
+{
+    struct arena *a = &h->shot.arena;
+    const struct node *n = h->node[i];
+    struct node_view *v = &h->shot.node[i];
+    v->name = str_dup(a, n->name);
+    v->url = str_dup(a, n->url_text);
+    v->labels = str_dup(a, n->labels);
+    v->version = str_of(h->texts[i].version);
+    v->last_error_text = str_of(h->texts[i].error);
+    show_listing(h->listing[i * 2], &v->models, &v->model);
+    show_listing(h->listing[i * 2 + 1], &v->loaded, &v->resident);
+}
+
+struct fleet_snapshot *fleet_snapshot(struct fleet *f, nsec now)
+{
+    struct held *h = copy_state(f, now);
+    if (!h)
+        return NULL;
+    for (uint32_t i = 0; i < h->shot.n; i++) {
+        finish_node(h, i);
+        fleet_unpin(f, &h->node[i]);
+    }
+    struct fleet_snapshot *s = &h->shot;
+    if (s->arena.failed)
+        fleet_snapshot_free(&s);
+    return s;
+}

@@ -1,0 +1,314 @@
+/* One attempt: a request written to one node, and its answer read until the wire ends or the answer is proven whole.
+ *
+ *     take a connection -> (dial) -> send -> head -> body ... -> over
+ *
+ * A kept connection that turns out dead before its first byte is dialled anew once on the same node: nothing says that the node is ill, and
+ * llama-server closes after each stream. Routes that must not be sent twice never use a kept connection in the first place. */
+#include "gateway/gateway_private.h"
+
+/* ---- letting go -------------------------------------------------------------------------------------------------- */
+
+/* The lease goes back with how it ended, in the same call that teaches the fleet. */
+static void end_lease(struct exchange *x, enum fail why, bool client_left)
+{
+    struct attempt_end end = { .why = why, .status = x->up.status, .client_left = client_left, .first_byte = x->up.first_byte,
+                               .ended = worker_now(x->worker), .figures = x->up.figures, .error_text = x->up.said_text };
+    struct orders o;
+
+    if (!x->ticket.lease.node)
+        return;
+    if (x->owner_kind == OWNER_FLEET) { /* a probe names its node itself, by a pin, and tells the fleet what it saw */
+        x->ticket.lease.node = NULL;
+        return;
+    }
+    if (why && !client_left)
+        meter_upstream_error(x->worker->meter, str_of(x->up.node_name), why);
+    orders_init(&o);
+    fleet_end(x->worker->gateway->fleet, &x->ticket.lease, &end, worker_now(x->worker), &o);
+    orders_carry_out(x->worker, &o);
+}
+
+void attempt_over(struct exchange *x, enum fail why, bool client_left)
+{
+    struct node_conn *nc = x->up.conn;
+
+    x->up.conn = NULL;
+    if (nc && (why || client_left || x->up.on_sent)) /* a streamed body may have stopped anywhere */
+        node_conn_drop(nc);
+    else if (nc)
+        node_conn_release(nc);
+    end_lease(x, why, client_left);
+}
+
+/* ---- failing ----------------------------------------------------------------------------------------------------- */
+
+static enum step begin(struct exchange *x, bool fresh);
+
+static bool died_while_kept(const struct node_conn *nc, enum fail why)
+{
+    return nc && nc->reused && !nc->got_byte && (why == FAIL_upstream_reset || why == FAIL_client_gone);
+}
+
+static enum step failed(struct exchange *x, enum fail why)
+{
+    bool redial = died_while_kept(x->up.conn, why) && x->up.redials == 0;
+
+    if (redial) {
+        x->up.redials++;
+        meter_add(x->worker->meter, COUNT_redials, 1);
+        node_conn_drop(x->up.conn);
+        x->up.conn = NULL;
+        return begin(x, true);
+    }
+    attempt_over(x, why, false);
+    return choose_elsewhere(x, why);
+}
+
+void attempt_broken(struct exchange *x, enum fail why)
+{
+    if (x->stage == STAGE_RELAY) {
+        relay_broken(x, why);
+        return;
+    }
+    buf_free(&x->up.hold);
+    exchange_wake(x, failed(x, why));
+}
+
+/* ---- sending ----------------------------------------------------------------------------------------------------- */
+
+static void expect_answer(struct exchange *x)
+{
+    const struct gateway_settings *s = x->settings;
+    nsec patience = x->up.patience ? x->up.patience : s->first_byte_timeout;
+    bool may_load = x->ticket.model_hash && !x->ticket.lease.known_loaded;
+
+    node_conn_deadline(x->up.conn, worker_now(x->worker) + patience + (may_load ? s->load_timeout : 0),
+                       may_load ? FAIL_load_timeout : FAIL_first_byte_timeout);
+}
+
+static enum step send_request(struct exchange *x)
+{
+    struct str head = forward_request_head(x);
+    struct iovec v[2] = { { (void *)head.p, head.n }, { (void *)x->up.body.p, x->up.body.n } };
+
+    if (!head.p)
+        return failed(x, FAIL_no_memory);
+    x->up.sent = worker_now(x->worker);
+    x->up.conn->state = NODE_CONN_SENT;
+    expect_answer(x);
+    if (conn_write(&x->up.conn->conn, v, x->up.body.n ? 2 : 1, LASTING))
+        return failed(x, FAIL_upstream_reset);
+    if (x->up.on_sent)
+        x->up.on_sent(x);
+    return STEP_WAIT;
+}
+
+void attempt_connected(struct exchange *x)
+{
+    x->up.connect_ns = worker_now(x->worker) - x->up.began;
+    exchange_wake(x, send_request(x));
+}
+
+static enum step begin(struct exchange *x, bool fresh)
+{
+    enum fail why = OK;
+    struct node_conn *nc = node_conn_take(x, fresh, &why);
+
+    x->up.conn = nc;
+    if (!nc)
+        return failed(x, why);
+    x->up.began = worker_now(x->worker);
+    return nc->state == NODE_CONN_DIALING ? STEP_WAIT : send_request(x);
+}
+
+static void reset_attempt(struct exchange *x)
+{
+    const struct node *n = x->ticket.lease.node;
+    size_t len = MIN(n->name.n, sizeof x->up.node_name - 1);
+
+    memcpy(x->up.node_name, n->name.p, len);
+    x->up.node_name[len] = 0;
+    x->up.node_id = n->id;
+    x->up.attempts++;
+    x->up.redials = 0;
+    x->up.status = 0;
+    x->up.connect_ns = x->up.first_byte = x->up.sent = 0;
+    x->up.proven = x->up.failed_in_band = x->up.let_through = false;
+    x->up.said_text = STR_NONE;
+    figures_clear(&x->up.figures);
+}
+
+enum step attempt_enter(struct exchange *x)
+{
+    bool once_only = x->route.row && x->route.row->flags & ROUTE_NO_RETRY;
+
+    reset_attempt(x);
+    return begin(x, once_only);
+}
+
+/* ---- the answer -------------------------------------------------------------------------------------------------- */
+
+static enum fail take_head(struct node_conn *nc, const struct http_head *h)
+{
+    struct exchange *x = nc->x;
+    struct http_frame frame;
+    enum fail f = http_response_frame(h, x->in.method == M_HEAD ? M_HEAD : M_POST, &frame);
+
+    if (f || h->status == 101)
+        return FAIL_upstream_garbage;
+    http_body_init(&nc->body, &frame);
+    nc->state = NODE_CONN_BODY;
+    nc->keep_alive = frame.keep_alive && frame.framing != BODY_TO_EOF;
+    nc->idle_until = frame.keep_alive_timeout_s ? SECOND(frame.keep_alive_timeout_s) : 0;
+    x->up.status = h->status;
+    x->up.first_byte = worker_now(x->worker);
+    x->up.form = record_form_of(http_get(h, H_CONTENT_TYPE));
+    if (h->status >= 400 || (x->route.row && x->route.row->id == ROUTE_v1_transcribe))
+        x->up.form = FORM_WHOLE;
+    x->up.simulated = http_has(h, H_X_OLLAMAMAX_SIMULATED);
+    return forward_take_response(x, h);
+}
+
+/* Chunk framing removed in place: all data of one read becomes one run of bytes. */
+static enum http_step unframe(struct http_body *b, char *at, size_t n, struct str *out, size_t *left)
+{
+    struct str in = { at, n }, slice;
+    char *end = at;
+    enum http_step s;
+
+    while ((s = http_body_next(b, &in, &slice)) == BODY_DATA) {
+        if (slice.p != end)
+            memmove(end, slice.p, slice.n);
+        end += slice.n;
+    }
+    *out = str_span(at, end);
+    *left = in.n;
+    return s;
+}
+
+static void take_body(struct node_conn *nc, char *at, size_t n)
+{
+    struct exchange *x = nc->x;
+    struct str data;
+    size_t left;
+    enum http_step s = unframe(&nc->body, at, n, &data, &left);
+
+    if (left)
+        nc->keep_alive = false; /* bytes behind the end: whose, nobody knows */
+    if (s == BODY_BAD) {
+        attempt_broken(x, FAIL_upstream_garbage);
+        return;
+    }
+    nc->ended = s == BODY_END;
+    node_conn_deadline(nc, worker_now(x->worker) + x->settings->inter_chunk_timeout, FAIL_inter_chunk_timeout);
+    if (data.n || nc->ended)
+        relay_take(x, data, nc->ended);
+}
+
+/* What is left of an answer that is already proven: only its framing. */
+static void take_tail(struct node_conn *nc, char *at, size_t n)
+{
+    struct str data;
+    size_t left;
+    enum http_step s = unframe(&nc->body, at, n, &data, &left);
+
+    if (s == BODY_END && !left && !data.n) {
+        nc->ended = true;
+        node_conn_release(nc);
+    } else if (s != BODY_MORE || data.n) {
+        node_conn_drop(nc);
+    }
+}
+
+enum { HEAD_FAILED = -1, HEAD_MORE = 0 };
+/* Bytes the head took, interim answers (1xx) before it included; or HEAD_MORE; or HEAD_FAILED, and nc may be gone. */
+static ssize_t parse_head(struct node_conn *nc, struct str in)
+{
+    struct http_head *h = &nc->worker->head;
+    enum fail why = OK;
+    size_t used = 0;
+
+    do {
+        enum http_parse p = http_parse_response(str_drop(in, used), KIB(64), h, &why);
+        if (p == HTTP_MORE)
+            return HEAD_MORE;
+        why = p == HTTP_BAD ? FAIL_upstream_garbage : OK;
+        used += h->bytes;
+    } while (!why && h->status < 200 && h->status != 101);
+    why = why ? why : take_head(nc, h);
+    if (why)
+        attempt_broken(nc->x, why);
+    return why ? HEAD_FAILED : (ssize_t)used;
+}
+
+/* The head usually comes whole, and is parsed where the socket was read into; one in pieces is gathered in nc->in. */
+static void take_head_bytes(struct node_conn *nc, char *at, size_t n)
+{
+    ssize_t used = parse_head(nc, (struct str){ at, n });
+
+    if (used > 0)
+        take_body(nc, at + used, n - (size_t)used);
+    else if (used == HEAD_MORE && buf_append(&nc->in, (struct str){ at, n }))
+        attempt_broken(nc->x, FAIL_no_memory);
+}
+
+static void take_head_piece(struct node_conn *nc, char *at, size_t n)
+{
+    struct buf whole = nc->in;
+
+    nc->in = (struct buf){ 0 };
+    if (buf_append(&whole, (struct str){ at, n }))
+        attempt_broken(nc->x, FAIL_no_memory);
+    else
+        take_head_bytes(nc, whole.block + whole.start, buf_len(&whole));
+    buf_free(&whole);
+}
+
+static void take_in(struct node_conn *nc, char *at, size_t n)
+{
+    nc->got_byte = true;
+    if (nc->state == NODE_CONN_TAIL)
+        take_tail(nc, at, n);
+    else if (nc->state == NODE_CONN_BODY)
+        take_body(nc, at, n);
+    else if (buf_len(&nc->in))
+        take_head_piece(nc, at, n);
+    else
+        take_head_bytes(nc, at, n);
+}
+
+static void wire_ended(struct node_conn *nc, bool reset)
+{
+    if (!nc->x) {
+        node_conn_drop(nc);
+        return;
+    }
+    if (!reset && nc->state == NODE_CONN_BODY && http_body_eof_is_end(&nc->body)) {
+        nc->ended = true;
+        nc->keep_alive = false;
+        relay_take(nc->x, STR_NONE, true);
+        return;
+    }
+    attempt_broken(nc->x, nc->state == NODE_CONN_BODY ? FAIL_upstream_cut : FAIL_upstream_reset);
+}
+
+void attempt_readable(struct node_conn *nc)
+{
+    struct worker *w = nc->worker;
+    ssize_t n = conn_read(&nc->conn, w->scratch, SCRATCH_BYTES);
+
+    if (n == 0)
+        return;
+    if (n < 0)
+        wire_ended(nc, n == -2);
+    else
+        take_in(nc, w->scratch, (size_t)n);
+}
+
+void attempt_resume(struct exchange *x)
+{
+    if (x->up.conn && x->up.conn->paused) {
+        x->up.conn->paused = false;
+        conn_watch(&x->up.conn->conn, SOCK_READ);
+    }
+}

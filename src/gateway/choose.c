@@ -1,0 +1,171 @@
+/* Asking the fleet for a node, and what follows when an attempt on one has failed.
+ *
+ * The ticket is embedded in the exchange; while it waits the fleet holds it. A grant or refusal of a waiting ticket comes as a posted bit,
+ * so that it is always taken on the exchange's own worker. */
+#include "gateway/gateway_private.h"
+
+/* ---- asking ------------------------------------------------------------------------------------------------------ */
+
+static enum step refused(struct exchange *x);
+
+static enum step decided(struct exchange *x)
+{
+    nsec now = worker_now(x->worker);
+
+    x->tally.granted = now;
+    x->tally.queued += now - x->tally.asked;
+    return x->ticket.verdict == VERDICT_GRANTED ? STEP_NEXT : refused(x);
+}
+
+static void pause_over(struct exchange *x)
+{
+    exchange_wake(x, choose_enter(x));
+}
+
+enum step choose_enter(struct exchange *x)
+{
+    struct worker *w = x->worker;
+    struct orders o;
+    enum verdict v;
+
+    if (x->up.retry_at > worker_now(w)) {
+        exchange_pause(x, x->up.retry_at, pause_over);
+        return STEP_WAIT;
+    }
+    x->tally.asked = worker_now(w);
+    orders_init(&o);
+    v = fleet_ask(w->gateway->fleet, &x->ticket, worker_now(w), &o);
+    orders_carry_out(w, &o);
+    return v == VERDICT_WAITS ? STEP_WAIT : decided(x);
+}
+
+void choose_decided(struct exchange *x)
+{
+    assume(x->stage == STAGE_CHOOSE);
+    exchange_wake(x, decided(x));
+}
+
+void choose_cancel(struct exchange *x)
+{
+    struct orders o;
+
+    if (x->stage != STAGE_CHOOSE)
+        return;
+    loop_timer_cancel(x->worker->loop, &x->timer);
+    orders_init(&o);
+    fleet_cancel(x->worker->gateway->fleet, &x->ticket, worker_now(x->worker), &o);
+    orders_carry_out(x->worker, &o);
+}
+
+/* ---- refusals ---------------------------------------------------------------------------------------------------- */
+
+/* Ollama words an unknown model differently per route, and clients match on it (ollama-api 1.3). */
+static enum step unknown_model(struct exchange *x)
+{
+    int n = (int)x->route.model.n;
+    const char *m = x->route.model.p;
+
+    switch (x->route.row ? x->route.row->id : ROUTE_NONE) {
+    case ROUTE_embed:
+    case ROUTE_embeddings:
+    case ROUTE_v1_embeddings:
+        return answer_failf(x, FAIL_model_not_found, "model \"%.*s\" not found, try pulling it first", n, m);
+    case ROUTE_copy: return answer_failf(x, FAIL_model_not_found, "model \"%.*s\" not found", n, m);
+    case ROUTE_show:
+    case ROUTE_push: {
+        struct name name;
+        if (!name_parse(x->route.model, &name))
+            return answer_failf(x, FAIL_model_not_found, "model '%.*s' not found", STR_ARG(name_show(&name)));
+        break;
+    }
+    default: break;
+    }
+    return answer_failf(x, FAIL_model_not_found, "model '%.*s' not found", n, m);
+}
+
+static void name_the_nodes(struct text *t, const struct fleet_snapshot *s)
+{
+    for (uint32_t i = 0; i < s->n; i++) {
+        const struct node_view *n = &s->node[i];
+        text_printf(t, "%s %.*s is %.*s", i ? ";" : "", STR_ARG(n->name), STR_ARG(node_state_name(n->state)));
+        if (n->last_error_text.n && n->state != NODE_UP)
+            text_printf(t, " (%.*s)", STR_ARG(n->last_error_text));
+    }
+}
+
+/* All that could serve are down: each node is named with its last error, so that somebody can act. */
+enum step choose_nobody_up(struct exchange *x, enum fail why)
+{
+    struct fleet_snapshot *s = fleet_snapshot(x->worker->gateway->fleet, worker_now(x->worker));
+    struct text t = { 0 };
+    enum step step;
+
+    text_put(&t, fail_sentence(why));
+    if (s && s->n) {
+        text_put(&t, STR(":"));
+        name_the_nodes(&t, s);
+    } else if (s) {
+        text_put(&t, STR(": the gateway has no nodes; add one with --node or POST /api/nodes"));
+    }
+    step = answer_fail(x, why, t.failed ? STR_NONE : text_str(&t));
+    text_free(&t);
+    fleet_snapshot_free(&s);
+    return step;
+}
+
+/* A node's own error answer is better than any sentence of ours: it is kept until nobody else is left to ask. */
+static enum step last_answer(struct exchange *x)
+{
+    enum fail why = x->up.last_why ? x->up.last_why : FAIL_retries_exhausted;
+
+    if (x->up.said_status) {
+        x->tally.why = why;
+        return answer(x, x->up.said_status, x->up.said_type, x->up.said);
+    }
+    return answer_failf(x, why, "%.*s (node %s, %u attempt%s)", STR_ARG(fail_sentence(why)), x->up.node_name, x->up.attempts,
+                        x->up.attempts == 1 ? "" : "s");
+}
+
+static enum step refused(struct exchange *x)
+{
+    switch (x->ticket.refused) {
+    case FAIL_model_not_found: return unknown_model(x);
+    case FAIL_no_holder_up:
+    case FAIL_no_node: return x->up.attempts ? last_answer(x) : choose_nobody_up(x, x->ticket.refused);
+    case FAIL_retries_exhausted: return last_answer(x);
+    default: return answer_fail(x, x->ticket.refused, STR_NONE);
+    }
+}
+
+/* ---- after a failed attempt -------------------------------------------------------------------------------------- */
+
+static void remember_tried(struct ticket *t, uint64_t node)
+{
+    if (t->tried_n < TRIED_MAX)
+        t->tried[t->tried_n++] = node;
+}
+
+/* 25 ms doubling to 1 s, full jitter (scheduling 5): for retries that count; the others go at once. */
+static nsec pause_before(struct exchange *x)
+{
+    nsec most = MIN(MSEC(25) << MIN(x->up.counted, 6u), SECOND(1));
+
+    return (nsec)(worker_random(x->worker) % (uint64_t)most);
+}
+
+enum step choose_elsewhere(struct exchange *x, enum fail why)
+{
+    bool counts = !fail_is_free_retry(why);
+    bool may = fail_may_go_elsewhere(why) && !x->out.head_sent && !(x->route.row && x->route.row->flags & ROUTE_NO_RETRY) &&
+               x->owner_kind == OWNER_CLIENT && (!counts || x->up.counted < x->settings->retry_max) && x->ticket.tried_n < TRIED_MAX;
+
+    x->up.last_why = why;
+    remember_tried(&x->ticket, x->up.node_id);
+    if (!may)
+        return x->out.head_sent ? answer_fail(x, why, STR_NONE) : last_answer(x);
+    meter_retry(x->worker->meter, why);
+    x->ticket.retry_counts = counts;
+    x->up.retry_at = counts ? worker_now(x->worker) + pause_before(x) : 0;
+    x->up.counted += counts;
+    return STEP_AGAIN;
+}

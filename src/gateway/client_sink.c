@@ -1,0 +1,206 @@
+/* Answers onto a client's wire: head, chunked or counted body, and at most one write per stream and millisecond.
+ *
+ * The first write goes out at once. A later one goes out at once too if a millisecond has passed since the last; otherwise its bytes wait in
+ * c->out, and the client in the worker's list of due ones, oldest first: one timer serves all. A burst of records so costs one
+ * write instead of one each, and nobody below 1,000 records a second waits. Bytes that can be written are never copied. */
+#include "gateway/gateway_private.h"
+
+#define PACE     MSEC(1)
+#define HEAD_FIX 640 /* our own lines, without the strings whose lengths are added */
+
+/* ---- the head ---------------------------------------------------------------------------------------------------- */
+
+static char *put_line(char *at, struct str name, struct str value)
+{
+    at = put_str(at, name);
+    at = put_str(at, value);
+    return put_str(at, HTTP_CRLF);
+}
+
+static char *put_status(char *at, int status)
+{
+    at = put_str(at, STR("HTTP/1.1 "));
+    at = put_u64(at, (uint64_t)status);
+    *at++ = ' ';
+    return put_line(at, http_reason(status), STR_NONE);
+}
+
+static char *put_road(char *at, const struct exchange *x)
+{
+    at = put_line(at, STR("X-OllamaMax-Node: "), str_of(x->up.node_name));
+    at = put_str(at, STR("X-OllamaMax-Queue-Ms: "));
+    at = put_u64(at, (uint64_t)(x->tally.queued / MSEC(1)));
+    at = put_str(at, STR("\r\nX-OllamaMax-Attempts: "));
+    at = put_u64(at, x->up.attempts);
+    at = put_str(at, HTTP_CRLF);
+    if (x->ticket.decision_n)
+        at = put_line(at, STR("X-OllamaMax-Decision: "), (struct str){ x->ticket.decision, x->ticket.decision_n });
+    return at;
+}
+
+static bool status_has_no_body(int status)
+{
+    return status == 204 || status == 304;
+}
+
+static char *put_framing(char *at, struct client *c, const struct exchange *x)
+{
+    c->chunked = false;
+    if (x->out.length >= 0 && !status_has_no_body(x->out.status)) {
+        at = put_str(at, STR("Content-Length: "));
+        at = put_u64(at, (uint64_t)x->out.length);
+        at = put_str(at, HTTP_CRLF);
+    } else if (x->out.length < 0 && !c->http10) {
+        c->chunked = !c->head_request;
+        at = put_str(at, STR("Transfer-Encoding: chunked\r\n"));
+    } else if (x->out.length < 0) {
+        c->keep_alive = false; /* HTTP/1.0: the end of the connection is the end of the body */
+    }
+    if (!c->keep_alive)
+        at = put_str(at, STR("Connection: close\r\n"));
+    else if (c->http10)
+        at = put_str(at, STR("Connection: keep-alive\r\n"));
+    return at;
+}
+
+static char *put_cors(char *at, const struct exchange *x)
+{
+    if (!x->in.origin.n || cors_judge(&x->settings->cors, x->in.origin, x->in.host) != CORS_ALLOWED)
+        return at;
+    return cors_headers(&x->settings->cors, x->in.origin, false, at);
+}
+
+static size_t head_room(const struct exchange *x)
+{
+    return HEAD_FIX + x->out.content_type.n + x->out.headers.n + x->in.request_id.n + x->in.traceparent.n +
+           sizeof x->up.node_name + sizeof x->ticket.decision + (x->in.origin.n ? CORS_ROOM + x->in.origin.n : 0);
+}
+
+static struct str put_head(struct client *c, struct exchange *x, char *at)
+{
+    char *p = put_status(at, x->out.status);
+
+    if (x->out.content_type.n)
+        p = put_line(p, STR("Content-Type: "), x->out.content_type);
+    p = put_str(p, x->out.headers);
+    p = put_line(p, STR("X-Request-Id: "), x->in.request_id);
+    if (x->in.traceparent.n)
+        p = put_line(p, STR("traceparent: "), x->in.traceparent);
+    if (x->up.attempts)
+        p = put_road(p, x);
+    p = put_cors(p, x);
+    p = put_framing(p, c, x);
+    return str_span(at, put_str(p, HTTP_CRLF));
+}
+
+static void sink_head(struct exchange *x)
+{
+    x->tally.status = x->out.status; /* goes out with the first bytes */
+}
+
+/* ---- the body ---------------------------------------------------------------------------------------------------- */
+
+/* Everything that goes out now, in order: head, chunk line, waiting bytes, new bytes, end of chunk and of body. */
+static void write_out(struct client *c, struct str head, struct str bytes, bool last)
+{
+    struct str waiting = buf_str(&c->out);
+    bool body = !c->head_request && waiting.n + bytes.n > 0;
+    char line[20];
+    struct iovec v[6];
+    int n = 0;
+
+#define PIECE(s)                                                                                                       \
+    do {                                                                                                               \
+        if ((s).n)                                                                                                     \
+            v[n++] = (struct iovec){ (void *)(s).p, (s).n };                                                           \
+    } while (0)
+    PIECE(head);
+    if (body && c->chunked)
+        PIECE(((struct str){ line, http_chunk_line(waiting.n + bytes.n, line) }));
+    if (body)
+        PIECE(waiting);
+    if (body)
+        PIECE(bytes);
+    if (body && c->chunked)
+        PIECE(HTTP_CRLF);
+    if (last && c->chunked)
+        PIECE(HTTP_LAST_CHUNK);
+#undef PIECE
+    c->last_write = worker_now(c->worker);
+    list_del_if(&c->due);
+    if (n)
+        (void)conn_write(&c->conn, v, n, FLEETING); /* a broken connection tells its reader */
+    buf_free(&c->out);
+}
+
+static void write_first(struct client *c, struct exchange *x, struct str bytes, bool last)
+{
+    char small[2048], *room = small;
+    size_t need = head_room(x);
+
+    if (need > sizeof small)
+        room = arena_take(&x->arena, need);
+    x->out.head_sent = true;
+    if (room)
+        write_out(c, put_head(c, x, room), bytes, last);
+    else
+        client_doom(c);
+}
+
+/* c->out waits until a millisecond after the last write. */
+static void write_later(struct client *c, struct str bytes)
+{
+    struct worker *w = c->worker;
+
+    if (buf_append(&c->out, bytes)) {
+        client_doom(c); /* no memory: better broken than with a hole */
+        return;
+    }
+    if (list_linked(&c->due))
+        return;
+    list_push(&w->due, &c->due);
+    if (!timer_pending(&w->due_timer))
+        loop_timer_set(w->loop, &w->due_timer, c->last_write + PACE);
+}
+
+static void sink_push(struct exchange *x, struct str bytes, bool last)
+{
+    struct client *c = x->owner;
+
+    if (c->doomed)
+        return;
+    if (!x->out.head_sent)
+        write_first(c, x, bytes, last);
+    else if (last || worker_now(c->worker) >= c->last_write + PACE)
+        write_out(c, STR_NONE, bytes, last);
+    else
+        write_later(c, bytes);
+}
+
+void clients_flush_due(struct worker *w)
+{
+    struct list *l;
+
+    while ((l = list_first(&w->due))) {
+        struct client *c = CONTAINER(l, struct client, due);
+        if (c->last_write + PACE > worker_now(w)) {
+            loop_timer_set(w->loop, &w->due_timer, c->last_write + PACE);
+            return;
+        }
+        write_out(c, STR_NONE, STR_NONE, false);
+    }
+}
+
+static size_t sink_waiting(const struct exchange *x)
+{
+    const struct client *c = x->owner;
+
+    return conn_pending(&c->conn) + buf_len(&c->out);
+}
+
+static void sink_ended(struct exchange *x, enum fail why)
+{
+    client_answered(x->owner, x->out.complete && (!why || x->out.broken == BREAK_CLEAN));
+}
+
+const struct sink_ops client_sink = { .head = sink_head, .push = sink_push, .ended = sink_ended, .waiting = sink_waiting };

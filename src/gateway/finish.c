@@ -1,0 +1,67 @@
+/* The record is made once, at the exit, from what the stages left in their sections; nothing is measured here but the end. */
+#include "gateway/finish.h"
+#include "gateway/gateway_private.h"
+
+static uint32_t micros(nsec from, nsec to)
+{
+    nsec us = from && to > from ? (to - from) / 1000 : 0;
+
+    return us < UINT32_MAX ? (uint32_t)us : UINT32_MAX - 1;
+}
+
+static void put_times(const struct exchange *x, struct record *r)
+{
+    nsec connected = x->up.sent ? x->up.sent : worker_now(x->worker);
+
+    r->total_us = micros(x->in.at, worker_now(x->worker));
+    r->queued_us = micros(1, x->tally.queued + 1);
+    r->connect_us = x->up.connect_ns ? micros(1, x->up.connect_ns + 1) : 0;
+    r->node_us = micros(connected, x->up.first_byte);
+    r->first_us = x->tally.first ? micros(x->in.at, x->tally.first) : UINT32_MAX;
+    if (x->tally.first)
+        r->added_us = r->first_us - MIN(r->first_us, r->queued_us + r->connect_us + r->node_us);
+    r->load_us = x->up.figures.load > 0 ? (uint32_t)MIN(x->up.figures.load / 1000, UINT32_MAX) : 0;
+    r->records = x->tally.records;
+    if (r->records > 1)
+        r->gap_us = micros(x->tally.first, x->tally.last) / (r->records - 1);
+}
+
+static void put_names(const struct exchange *x, struct record *r)
+{
+    struct str from = x->owner_kind == OWNER_CLIENT ? str_take(client_address(x), sizeof r->client - 1) : STR_NONE;
+
+    record_put(r->model, x->route.model);
+    record_put(r->node, str_of(x->up.node_name));
+    record_put(r->request_id, x->in.request_id);
+    if (from.n)
+        memcpy(r->client, from.p, from.n);
+}
+
+void finish_record(struct exchange *x)
+{
+    struct gateway *g = x->worker->gateway;
+    struct record r = {
+        .wall = x->in.wall, .id = x->id, .bytes_in = x->in.body.n + x->tally.bytes_in, .bytes_out = x->tally.bytes_out,
+        .tokens_in = (int32_t)x->up.figures.prompt_tokens, .tokens_out = (int32_t)x->up.figures.output_tokens,
+        .status = (uint16_t)x->tally.status, .why = (uint16_t)x->tally.why,
+        .route = x->route.row ? (uint8_t)x->route.row->id : ROUTE_NONE, .method = (uint8_t)x->in.method,
+        .attempts = (uint8_t)MIN(x->up.attempts, 255u), .owner = (uint8_t)x->owner_kind,
+        .stream = x->out.stream, .simulated = x->up.simulated, .retried = x->up.attempts > 1,
+        .in_band_error = x->up.failed_in_band || (x->out.head_sent && x->tally.why && x->out.stream),
+    };
+
+    if (!r.status)
+        r.status = x->tally.why ? (uint16_t)fail_status(x->tally.why) : 200;
+    put_times(x, &r);
+    put_names(x, &r);
+    if (r.why == FAIL_client_gone)
+        meter_add(x->worker->meter, COUNT_client_aborts, 1);
+    if (r.in_band_error)
+        meter_add(x->worker->meter, COUNT_in_band_errors, 1);
+    if (x->settings->observe)
+        meter_record(x->worker->meter, &r);
+    if (g->access_log && x->owner_kind == OWNER_CLIENT && !access_log_put(g->access_log, x->worker->no, &r))
+        meter_add(x->worker->meter, COUNT_records_dropped, 1);
+    if (g->on_record)
+        g->on_record(&r, g->on_record_arg);
+}

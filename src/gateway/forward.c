@@ -1,0 +1,209 @@
+/* Heads, from clients towards nodes and back: what is read, what is passed on, what is put in.
+ *
+ * Towards nodes go all fields of the client except those of one connection (RFC 9110 section 7.6.1), those that a node would act upon wrongly
+ * (Host, Origin, Referer: a loopback Ollama refuses foreign ones with 403), Accept-Encoding (streams stay uncompressed), credentials for
+ * the gateway, and our own. Fields are copied as they were written, name case included. */
+#include "gateway/gateway_private.h"
+
+#define BIT(h) (1ull << H_##h)
+static const uint64_t kept_from_nodes =
+    BIT(HOST) | BIT(CONTENT_LENGTH) | BIT(TRANSFER_ENCODING) | BIT(CONNECTION) | BIT(KEEP_ALIVE) | BIT(PROXY_CONNECTION) |
+    BIT(TE) | BIT(TRAILER) | BIT(UPGRADE) | BIT(EXPECT) | BIT(ORIGIN) | BIT(REFERER) | BIT(COOKIE) | BIT(ACCEPT_ENCODING) |
+    BIT(AUTHORIZATION) | BIT(PROXY_AUTHORIZATION) | BIT(X_API_KEY) | BIT(FORWARDED) | BIT(X_FORWARDED_FOR) | BIT(X_FORWARDED_PROTO) |
+    BIT(X_REQUEST_ID) | BIT(TRACEPARENT) | BIT(VIA) | BIT(X_OLLAMAMAX_TENANT) | BIT(X_OLLAMAMAX_PRIORITY) | BIT(X_OLLAMAMAX_NODE) |
+    BIT(X_OLLAMAMAX_DEADLINE_MS) | BIT(X_OLLAMAMAX_CONTINUE) | BIT(CONTENT_ENCODING) | BIT(ACCESS_CONTROL_REQUEST_HEADERS) |
+    BIT(ACCESS_CONTROL_REQUEST_METHOD) | BIT(IF_NONE_MATCH);
+static const uint64_t kept_from_clients =
+    BIT(CONTENT_LENGTH) | BIT(TRANSFER_ENCODING) | BIT(CONNECTION) | BIT(KEEP_ALIVE) | BIT(PROXY_CONNECTION) | BIT(TE) | BIT(TRAILER) |
+    BIT(UPGRADE) | BIT(CONTENT_TYPE) | BIT(ACCESS_CONTROL_ALLOW_ORIGIN) | BIT(ACCESS_CONTROL_ALLOW_HEADERS) |
+    BIT(ACCESS_CONTROL_ALLOW_METHODS) | BIT(ACCESS_CONTROL_MAX_AGE) | BIT(ACCESS_CONTROL_EXPOSE_HEADERS) | BIT(X_REQUEST_ID) |
+    BIT(TRACEPARENT) | BIT(X_OLLAMAMAX_NODE) | BIT(X_OLLAMAMAX_QUEUE_MS) | BIT(X_OLLAMAMAX_ATTEMPTS) | BIT(X_OLLAMAMAX_DECISION);
+
+/* ---- lines that go on -------------------------------------------------------------------------------------------- */
+
+static bool goes_on(const struct http_head *h, const struct http_field *f, uint64_t kept_back)
+{
+    if (kept_back >> f->id & 1)
+        return false;
+    return !http_has(h, H_CONNECTION) || !http_is_hop_by_hop(h, f);
+}
+
+/* "Name: value\r\n" of all that goes on, in the arena; NULL bytes when memory is out. */
+static struct str lines_that_go_on(struct arena *a, const struct http_head *h, uint64_t kept_back)
+{
+    size_t room = 1;
+    char *at, *p;
+
+    for (uint32_t i = 0; i < h->n; i++)
+        if (!(kept_back >> h->field[i].id & 1))
+            room += h->field[i].name.n + h->field[i].value.n + 4;
+    at = p = arena_take(a, room);
+    for (uint32_t i = 0; at && i < h->n; i++) {
+        const struct http_field *f = &h->field[i];
+        if (!goes_on(h, f, kept_back))
+            continue;
+        p = put_str(p, f->name);
+        p = put_str(p, STR(": "));
+        p = put_str(p, f->value);
+        p = put_str(p, HTTP_CRLF);
+    }
+    return at ? str_span(at, p) : STR_NONE;
+}
+
+/* ---- ids --------------------------------------------------------------------------------------------------------- */
+
+static bool plain_token(struct str s, size_t max)
+{
+    if (s.n == 0 || s.n > max)
+        return false;
+    for (size_t i = 0; i < s.n; i++)
+        if (s.p[i] <= ' ' || s.p[i] >= 127)
+            return false;
+    return true;
+}
+
+static char *hex16(char *at, uint64_t v)
+{
+    for (int i = 60; i >= 0; i -= 4)
+        *at++ = "0123456789abcdef"[v >> i & 15];
+    return at;
+}
+
+static struct str made_request_id(struct exchange *x)
+{
+    char *at = arena_take(&x->arena, 16);
+
+    return at ? str_span(at, hex16(at, worker_random(x->worker))) : STR_NONE;
+}
+
+/* W3C trace context, level 1: 00-<32 hex>-<16 hex>-<2 hex>, ids not all zero. */
+static bool trace_is_valid(struct str t)
+{
+    static const char shape[] = "00-hhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhh-hhhhhhhhhhhhhhhh-hh";
+
+    if (t.n != sizeof shape - 1)
+        return false;
+    for (size_t i = 0; i < t.n; i++) {
+        bool hex = (t.p[i] >= '0' && t.p[i] <= '9') || (t.p[i] >= 'a' && t.p[i] <= 'f');
+        if (shape[i] == 'h' ? !hex : t.p[i] != shape[i])
+            return false;
+    }
+    return str_find(str_take(t, 36), STR("00000000000000000000000000000000")) < 0 &&
+           str_find(str_drop(t, 36), STR("0000000000000000")) < 0;
+}
+
+static struct str made_trace(struct exchange *x)
+{
+    char *at = arena_take(&x->arena, 55), *p = at;
+
+    if (!at)
+        return STR_NONE;
+    p = put_str(p, STR("00-"));
+    p = hex16(hex16(p, worker_random(x->worker)), worker_random(x->worker) | 1);
+    *p++ = '-';
+    p = hex16(p, worker_random(x->worker) | 1);
+    return str_span(at, put_str(p, STR("-00")));
+}
+
+/* ---- a client's head --------------------------------------------------------------------------------------------- */
+
+/* Which fields become which section of x->in. */
+static const struct {
+    enum header_id id;
+    size_t at;
+} kept[] = {
+#define KEEP(header, field) { H_##header, offsetof(struct exchange, in.field) }
+    KEEP(ORIGIN, origin),
+    KEEP(USER_AGENT, user_agent),
+    KEEP(ACCEPT, accept),
+    KEEP(CONTENT_TYPE, content_type),
+    KEEP(AUTHORIZATION, authorization),
+    KEEP(CONTENT_ENCODING, encoding),
+    KEEP(X_REQUEST_ID, request_id),
+    KEEP(TRACEPARENT, traceparent),
+    KEEP(X_OLLAMAMAX_TENANT, tenant),
+    KEEP(X_OLLAMAMAX_PRIORITY, priority),
+    KEEP(X_OLLAMAMAX_DEADLINE_MS, deadline_ms),
+    KEEP(X_OLLAMAMAX_NODE, pin),
+    KEEP(VIA, via),
+    KEEP(ACCESS_CONTROL_REQUEST_METHOD, cors_method),
+#undef KEEP
+};
+
+static void keep_fields(struct exchange *x, const struct http_head *h)
+{
+    for (size_t i = 0; i < ARRAY_LEN(kept); i++)
+        if (http_has(h, kept[i].id))
+            *(struct str *)(void *)((char *)x + kept[i].at) = str_dup(&x->arena, http_get(h, kept[i].id));
+    x->in.host = str_dup(&x->arena, h->authority.n ? h->authority : http_get(h, H_HOST));
+    if (http_has(h, H_X_FORWARDED_FOR) || http_has(h, H_FORWARDED))
+        x->in.loopback = false;
+}
+
+enum fail forward_take_request(struct exchange *x, const struct http_head *h)
+{
+    x->in.method = h->method;
+    x->in.minor = h->minor;
+    x->in.path = route_tidy(&x->arena, str_dup(&x->arena, h->path));
+    x->in.query = str_dup(&x->arena, h->query);
+    keep_fields(x, h);
+    x->in.forward = lines_that_go_on(&x->arena, h, kept_from_nodes);
+    if (!plain_token(x->in.request_id, RECORD_REQUEST - 1))
+        x->in.request_id = made_request_id(x);
+    if (!trace_is_valid(x->in.traceparent))
+        x->in.traceparent = made_trace(x);
+    return x->arena.failed ? FAIL_no_memory : OK;
+}
+
+/* ---- towards a node ---------------------------------------------------------------------------------------------- */
+
+static char *put_field(char *at, struct str name, struct str value)
+{
+    at = put_str(at, name);
+    at = put_str(at, value);
+    return put_str(at, HTTP_CRLF);
+}
+
+struct str forward_request_head(struct exchange *x)
+{
+    const struct node *n = x->ticket.lease.node;
+    struct str method = x->up.method, path = x->up.path, instance = str_of(x->worker->gateway->instance);
+    size_t room = 256 + method.n + n->url.prefix.n + path.n + x->in.query.n + n->host_header.n + x->in.forward.n + x->in.request_id.n +
+                  x->in.traceparent.n + instance.n;
+    char *at = arena_take(&x->arena, room), *p = at;
+
+    if (!at)
+        return STR_NONE;
+    p = put_str(p, method);
+    *p++ = ' ';
+    p = put_str(p, n->url.prefix);
+    p = put_str(p, path);
+    if (x->in.query.n) {
+        *p++ = '?';
+        p = put_str(p, x->in.query);
+    }
+    p = put_field(p, STR(" HTTP/1.1\r\nHost: "), n->host_header);
+    p = put_str(p, x->in.forward);
+    if (x->in.request_id.n)
+        p = put_field(p, STR("X-Request-Id: "), x->in.request_id);
+    if (x->in.traceparent.n)
+        p = put_field(p, STR("traceparent: "), x->in.traceparent);
+    p = put_field(p, STR("Via: 1.1 ollamamax-"), instance);
+    if (x->up.chunked_body) {
+        p = put_str(p, STR("Transfer-Encoding: chunked\r\n"));
+    } else if (x->up.body_length >= 0 && (x->up.body_length || x->in.method != M_GET)) {
+        p = put_str(p, STR("Content-Length: "));
+        p = put_u64(p, (uint64_t)x->up.body_length);
+        p = put_str(p, HTTP_CRLF);
+    }
+    return str_span(at, put_str(p, HTTP_CRLF));
+}
+
+/* ---- a node's head ----------------------------------------------------------------------------------------------- */
+
+enum fail forward_take_response(struct exchange *x, const struct http_head *h)
+{
+    x->out.content_type = str_dup(&x->arena, http_get(h, H_CONTENT_TYPE));
+    x->out.headers = lines_that_go_on(&x->arena, h, kept_from_clients);
+    return x->arena.failed ? FAIL_no_memory : OK;
+}

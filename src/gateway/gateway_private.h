@@ -1,0 +1,93 @@
+/* gateway/gateway_private.h - what the files of this room share and nobody else sees. */
+#pragma once
+#include "gateway/blob_places.h"
+#include "gateway/client.h"
+#include "gateway/gateway.h"
+#include "gateway/node_conn.h"
+
+#define LISTENERS_MAX 16
+struct gateway {
+    struct fleet *fleet;
+    struct access_log *access_log;
+    struct gateway_settings *_Atomic settings; /* today's */
+    pthread_mutex_t settings_lock;             /* guards publishing and the retired list */
+    struct retired *retired;                   /* settings that exchanges still pin */
+    unsigned workers;
+    struct worker *worker[SYS_WORKERS_MAX];
+    struct listener listener[LISTENERS_MAX];
+    unsigned listeners;
+    const char *ca_file;
+    bool tls_insecure;
+    enum fail (*reload)(void *arg, struct text *says);
+    void *reload_arg;
+    char instance[17];          /* ours in Via and in the version probe */
+    nsec started_wall;
+    _Atomic bool draining;
+    _Atomic size_t bodies;      /* bytes of large request bodies in memory */
+    struct blob_places blobs;   /* which node has which uploaded blob */
+    void (*on_record)(const struct record *r, void *arg);
+    void *on_record_arg;
+};
+
+/* settings.c */
+const struct gateway_settings *settings_pin(struct worker *w);
+void settings_unpin(struct worker *w, const struct gateway_settings *s);
+void settings_take(struct worker *w);
+void settings_sweep(struct gateway *g);
+void settings_free_all(struct gateway *g);
+enum fail settings_publish(struct gateway *g, struct gateway_settings *s);
+
+/* choose.c */
+void choose_decided(struct exchange *x);  /* the fleet has granted or refused a ticket that waited */
+void choose_cancel(struct exchange *x);   /* takes a waiting ticket back */
+enum step choose_elsewhere(struct exchange *x, enum fail why); /* after a failed attempt: another node, or the truth */
+enum step choose_nobody_up(struct exchange *x, enum fail why); /* answers with each node's name and last error */
+
+/* bodies.c */
+enum fail body_begin(struct exchange *x, uint64_t length); /* room for a body of known length */
+enum fail body_append(struct exchange *x, struct str piece);
+void body_release(struct exchange *x);
+/* zstd bodies of /v1 routes; small ones at once, larger ones on a lane: STEP_WAIT, then exchange_wake. */
+enum step body_unpack(struct exchange *x);
+
+/* forward.c */
+enum fail forward_take_request(struct exchange *x, const struct http_head *h); /* fills x->in */
+/* The head of the request to the lease's node. In the arena; empty when memory is out. */
+struct str forward_request_head(struct exchange *x);
+/* Lines of a node's answer that go on to the client; sets out.content_type. */
+enum fail forward_take_response(struct exchange *x, const struct http_head *h);
+
+/* node_conn.c */
+void node_pools_free(struct worker *w);
+
+/* relay.c */
+void relay_take(struct exchange *x, struct str bytes, bool end);
+/* The wire broke before its end; or the body was garbage. */
+void relay_broken(struct exchange *x, enum fail why);
+
+/* client.c */
+struct str client_address(const struct exchange *x);
+void client_want_body(struct exchange *x); /* 100 Continue if asked for, then read */
+void client_hold_body(struct exchange *x); /* read no more of it until it is wanted */
+
+/* fanout.c, blob.c, views.c, ops.c: the local stage's answers, by kind of route */
+/* Until the first probe round has come in (at most a second): `again` is called soon, and the stage waits. */
+bool local_must_wait(struct exchange *x, void (*again)(struct exchange *x));
+enum step fanout_enter(struct exchange *x);
+enum step blob_enter(struct exchange *x);
+enum step views_enter(struct exchange *x);
+void fleet_turn_soon(struct worker *w, nsec due); /* worker 0 will call fleet_turn by then; any worker */
+enum step ops_enter(struct exchange *x);
+bool ops_allowed(const struct exchange *x); /* loopback or admin key */
+
+/* worker.c */
+void worker_maybe_drained(struct worker *w); /* a draining gateway stops when its last client has gone */
+
+/* fanout.c */
+void fanout_pools_init(void);
+void fanout_pools_done(void);
+
+/* probe.c */
+void probe_pools_init(void);
+void probe_pools_done(void);
+void probe_start(struct worker *w, const struct probe_order *o);

@@ -1,0 +1,339 @@
+/* Connections to nodes, one pool per node and worker.
+ *
+ * No pool is shared between workers: a request that finds no idle connection on its own worker dials, which costs about 60 us once, rather
+ * than ask another worker for one, which costs 8-18 us of CPU and a hop each time. How many idle ones are kept follows the peak in
+ * use during the last ten seconds, so a worker with steady traffic dials rarely and an idle fleet holds few descriptors. */
+#include "gateway/gateway_private.h"
+
+#define PEAK_SLOTS 10 /* seconds */
+#define SPARE      2
+
+struct node_pool {
+    uint64_t node_id;
+    struct list idle, busy; /* newest first */
+    unsigned n_idle, n_busy;
+    unsigned peak[PEAK_SLOTS];
+    unsigned peak_at;
+};
+static struct slab node_conns, pools;
+static const struct conn_events events;
+
+void node_conn_pools_init(void)
+{
+    slab_init(&node_conns, "node connection", sizeof(struct node_conn));
+    slab_init(&pools, "node pool", sizeof(struct node_pool));
+}
+
+void node_conn_pools_done(void)
+{
+    slab_done(&node_conns);
+    slab_done(&pools);
+}
+
+/* ---- pools ------------------------------------------------------------------------------------------------------- */
+
+/* Place of the node's pool, or of the free slot where it would be; ids grow by one, so collisions come only after 1,024
+ * nodes were added and removed; an empty pool of another node then gives up its place. */
+static struct node_pool **pool_place(struct worker *w, uint64_t id)
+{
+    struct node_pool **free_place = NULL;
+
+    for (unsigned i = 0; i < POOLS; i++) {
+        struct node_pool **p = &w->pools[(id + i) % POOLS];
+        if (!*p || (*p)->node_id == id)
+            return p;
+        if (!(*p)->n_idle && !(*p)->n_busy && !free_place)
+            free_place = p;
+    }
+    return free_place;
+}
+
+static struct node_pool *pool_of(struct worker *w, uint64_t id)
+{
+    struct node_pool **place = pool_place(w, id), *p = place ? *place : NULL;
+
+    if (!place || (p && p->node_id == id))
+        return p;
+    if (!p && !(p = slab_take0(&pools)))
+        return NULL;
+    *p = (struct node_pool){ .node_id = id };
+    list_init(&p->idle);
+    list_init(&p->busy);
+    *place = p;
+    return p;
+}
+
+static unsigned pool_peak(const struct node_pool *p)
+{
+    unsigned most = p->n_busy;
+
+    for (unsigned i = 0; i < PEAK_SLOTS; i++)
+        most = MAX(most, p->peak[i]);
+    return most;
+}
+
+static void busy_begins(struct node_conn *nc, struct exchange *x)
+{
+    struct node_pool *p = nc->pool;
+
+    nc->x = x;
+    list_push_front(&p->busy, &nc->link);
+    p->n_busy++;
+    p->peak[p->peak_at] = MAX(p->peak[p->peak_at], p->n_busy);
+}
+
+static void busy_ends(struct node_conn *nc)
+{
+    nc->x = NULL;
+    list_del(&nc->link);
+    nc->pool->n_busy--;
+}
+
+static void idle_begins(struct node_conn *nc)
+{
+    struct worker *w = nc->worker;
+
+    list_push_front(&nc->pool->idle, &nc->link);
+    nc->pool->n_idle++;
+    w->n_idle_conns++;
+    nc->state = NODE_CONN_IDLE;
+    nc->idle_since = worker_now(w);
+}
+
+static void idle_ends(struct node_conn *nc)
+{
+    list_del(&nc->link);
+    nc->pool->n_idle--;
+    nc->worker->n_idle_conns--;
+}
+
+/* ---- closing ----------------------------------------------------------------------------------------------------- */
+
+static void destroy(struct node_conn *nc)
+{
+    loop_timer_cancel(nc->worker->loop, &nc->timer);
+    conn_close(&nc->conn, false);
+    buf_free(&nc->in);
+    nc->worker->n_node_conns--;
+    slab_give(&node_conns, &nc);
+}
+
+void node_conn_drop(struct node_conn *nc)
+{
+    if (nc->state == NODE_CONN_IDLE)
+        idle_ends(nc);
+    else
+        busy_ends(nc);
+    destroy(nc);
+}
+
+static bool fits_reuse(const struct node_conn *nc)
+{
+    return nc->keep_alive && !conn_pending(&nc->conn) && !nc->conn.broken && nc->pool->n_idle < pool_peak(nc->pool) + SPARE;
+}
+
+void node_conn_release(struct node_conn *nc)
+{
+    if (!fits_reuse(nc)) {
+        node_conn_drop(nc);
+        return;
+    }
+    nc->x = NULL;
+    if (nc->paused)
+        conn_watch(&nc->conn, SOCK_READ);
+    nc->paused = false;
+    if (!nc->ended) { /* proven whole, but the wire has not said so yet */
+        nc->state = NODE_CONN_TAIL;
+        node_conn_deadline(nc, worker_now(nc->worker) + SECOND(2), FAIL_inter_chunk_timeout);
+        return;
+    }
+    busy_ends(nc);
+    idle_begins(nc);
+}
+
+/* ---- the clock --------------------------------------------------------------------------------------------------- */
+
+/* Lazy: the timer stays where it is unless the deadline comes earlier; when it fires it looks. */
+void node_conn_deadline(struct node_conn *nc, nsec due, enum fail late)
+{
+    nc->deadline = due;
+    nc->late = late;
+    if (!timer_pending(&nc->timer) || nc->timer.due > due)
+        loop_timer_set(nc->worker->loop, &nc->timer, due);
+}
+
+static void timed(struct timer *t)
+{
+    struct node_conn *nc = CONTAINER(t, struct node_conn, timer);
+    nsec now = worker_now(nc->worker);
+
+    if (nc->state == NODE_CONN_IDLE)
+        return; /* node_conns_tidy closes the surplus */
+    if (now < nc->deadline)
+        loop_timer_set(nc->worker->loop, &nc->timer, nc->deadline);
+    else if (nc->x)
+        attempt_broken(nc->x, nc->late);
+    else
+        node_conn_drop(nc);
+}
+
+/* ---- taking ------------------------------------------------------------------------------------------------------ */
+
+static struct node_conn *reuse(struct node_pool *p, nsec now)
+{
+    struct list *l;
+
+    while ((l = list_first(&p->idle))) {
+        struct node_conn *nc = CONTAINER(l, struct node_conn, link);
+        if (!nc->idle_until || now < nc->idle_since + nc->idle_until - MSEC(500))
+            return nc;
+        node_conn_drop(nc); /* the node said how long it keeps them (Keep-Alive: timeout) */
+    }
+    return NULL;
+}
+
+static struct node_conn *take_idle(struct node_conn *nc, struct exchange *x)
+{
+    idle_ends(nc);
+    busy_begins(nc, x);
+    nc->reused = true;
+    nc->got_byte = nc->ended = false;
+    meter_add(nc->worker->meter, COUNT_node_reuses, 1);
+    return nc;
+}
+
+static enum fail tls_wanted(struct worker *w, bool tls, struct tls_context **out)
+{
+    const char *why = NULL;
+
+    *out = NULL;
+    if (tls && !w->tls)
+        w->tls = tls_client_new(w->gateway->ca_file, w->gateway->tls_insecure, &why);
+    if (tls)
+        *out = w->tls;
+    return tls && !w->tls ? FAIL_tls_failed : OK;
+}
+
+static enum fail dial(struct node_conn *nc, const struct lease *to)
+{
+    struct worker *w = nc->worker;
+    struct tls_context *tls;
+    enum fail f = tls_wanted(w, to->node->url.tls, &tls);
+
+    if (!f)
+        f = conn_dial(&nc->conn, w->loop, &to->addr, tls, to->node->url.host, &events);
+    if (f)
+        return f;
+    conn_watch(&nc->conn, SOCK_READ);
+    node_conn_deadline(nc, worker_now(w) + nc->x->settings->connect_timeout, FAIL_connect_timeout);
+    meter_add(w->meter, COUNT_node_dials, 1);
+    return OK;
+}
+
+static struct node_conn *take_new(struct node_pool *p, struct exchange *x, enum fail *why)
+{
+    struct node_conn *nc = slab_take0(&node_conns);
+
+    if (!nc) {
+        *why = FAIL_no_memory;
+        return NULL;
+    }
+    nc->worker = x->worker;
+    nc->pool = p;
+    nc->timer.fire = timed;
+    nc->state = NODE_CONN_DIALING;
+    nc->worker->n_node_conns++;
+    busy_begins(nc, x);
+    *why = dial(nc, &x->ticket.lease);
+    if (!*why)
+        return nc;
+    node_conn_drop(nc);
+    return NULL;
+}
+
+struct node_conn *node_conn_take(struct exchange *x, bool fresh, enum fail *why)
+{
+    struct node_pool *p = pool_of(x->worker, x->ticket.lease.node->id);
+    struct node_conn *nc = p && !fresh ? reuse(p, worker_now(x->worker)) : NULL;
+
+    *why = p ? OK : FAIL_no_memory;
+    if (nc)
+        return take_idle(nc, x);
+    return p ? take_new(p, x, why) : NULL;
+}
+
+/* ---- what the socket tells --------------------------------------------------------------------------------------- */
+
+static void opened(struct conn *c, enum fail f)
+{
+    struct node_conn *nc = CONTAINER(c, struct node_conn, conn);
+
+    if (f)
+        attempt_broken(nc->x, f);
+    else
+        attempt_connected(nc->x);
+}
+
+static void readable(struct conn *c)
+{
+    struct node_conn *nc = CONTAINER(c, struct node_conn, conn);
+
+    if (nc->state == NODE_CONN_IDLE) /* a FIN, or bytes nobody asked for: either way not to be used again */
+        node_conn_drop(nc);
+    else
+        attempt_readable(nc);
+}
+
+static void hung_up(struct conn *c)
+{
+    struct node_conn *nc = CONTAINER(c, struct node_conn, conn);
+
+    if (nc->paused) /* what it sent before is still to be read, when the client has caught up */
+        conn_watch(c, 0);
+    else
+        readable(c);
+}
+
+static void drained(struct conn *c)
+{
+    struct node_conn *nc = CONTAINER(c, struct node_conn, conn);
+
+    if (nc->x && nc->x->up.on_drained)
+        nc->x->up.on_drained(nc->x);
+}
+
+static const struct conn_events events = { .opened = opened, .readable = readable, .drained = drained, .hung_up = hung_up };
+
+/* ---- keeping house ----------------------------------------------------------------------------------------------- */
+
+static void close_surplus(struct node_pool *p, unsigned keep)
+{
+    while (p->n_idle > keep)
+        node_conn_drop(CONTAINER(list_last(&p->idle), struct node_conn, link));
+}
+
+void node_conns_close_idle(struct worker *w, uint64_t node_id)
+{
+    for (unsigned i = 0; i < POOLS; i++)
+        if (w->pools[i] && (!node_id || w->pools[i]->node_id == node_id))
+            close_surplus(w->pools[i], 0);
+}
+
+void node_conns_tidy(struct worker *w)
+{
+    for (unsigned i = 0; i < POOLS; i++) {
+        struct node_pool *p = w->pools[i];
+        if (!p)
+            continue;
+        p->peak_at = (p->peak_at + 1) % PEAK_SLOTS;
+        p->peak[p->peak_at] = p->n_busy;
+        close_surplus(p, pool_peak(p) + SPARE);
+    }
+}
+
+/* At the worker's end; all connections must be closed. */
+void node_pools_free(struct worker *w)
+{
+    for (unsigned i = 0; i < POOLS; i++)
+        slab_give(&pools, &w->pools[i]);
+}

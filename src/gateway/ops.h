@@ -1,0 +1,21 @@
+/* gateway/ops.h - the gateway's own operations (interface 3): health, nodes, models, memory, metrics, status, reload.
+ * One table of handlers by route; each answers from snapshots, on the worker of the client, without asking any node. */
+#pragma once
+#include "base/json.h"
+#include "gateway/gateway_private.h"
+
+/* Names and values side by side, for the many small objects of these answers. */
+void ops_str(struct json_out *j, const char *key, struct str value);
+void ops_num(struct json_out *j, const char *key, double value);
+void ops_int(struct json_out *j, const char *key, int64_t value);
+void ops_bool(struct json_out *j, const char *key, bool value);
+/* A snapshot of the fleet, or NULL after the failure has been answered into *step. */
+struct fleet_snapshot *ops_snapshot(struct exchange *x, enum step *step);
+
+/* ops_nodes.c */
+enum step ops_nodes(struct exchange *x);          /* GET, POST /api/nodes */
+enum step ops_nodes_detailed(struct exchange *x); /* GET /api/nodes/detailed */
+enum step ops_node(struct exchange *x);           /* GET, PATCH, DELETE /api/nodes/{id}, POST .../drain, .../undrain */
+enum step ops_models(struct exchange *x);         /* GET /api/models */
+/* ops_metrics.c */
+enum step ops_metrics(struct exchange *x);

@@ -1,0 +1,84 @@
+/* The metrics page: what the workers' meters counted, and gauges read from a snapshot at this moment. */
+#include "gateway/ops.h"
+
+static void put_lock(struct metrics_page *p, struct gateway *g)
+{
+    struct fleet_lock_count c = fleet_lock_count(g->fleet);
+
+    metrics_family(p, FAMILY_fleet_lock_held);
+    metrics_sample(p, FAMILY_fleet_lock_held, NULL, 0, (double)c.held_max / 1e9);
+    metrics_family(p, FAMILY_fleet_lock_takes);
+    metrics_sample(p, FAMILY_fleet_lock_takes, NULL, 0, (double)c.takes);
+    metrics_family(p, FAMILY_fleet_lock_waits);
+    metrics_sample(p, FAMILY_fleet_lock_waits, NULL, 0, (double)c.waits);
+}
+
+static void put_nodes(struct metrics_page *p, const struct fleet_snapshot *s)
+{
+    metrics_family(p, FAMILY_node_up);
+    for (uint32_t i = 0; i < s->n; i++)
+        metrics_sample(p, FAMILY_node_up, &(struct metric_label){ "node", s->node[i].name }, 1, s->node[i].state == NODE_UP);
+    metrics_family(p, FAMILY_node_inflight);
+    for (uint32_t i = 0; i < s->n; i++)
+        metrics_sample(p, FAMILY_node_inflight, &(struct metric_label){ "node", s->node[i].name }, 1, s->node[i].inflight);
+    metrics_family(p, FAMILY_model_loaded);
+    for (uint32_t i = 0; i < s->n; i++)
+        for (uint32_t m = 0; m < s->node[i].loaded; m++) {
+            struct metric_label l[2] = { { "node", s->node[i].name }, { "model", s->node[i].resident[m].show } };
+            metrics_sample(p, FAMILY_model_loaded, l, 2, 1);
+        }
+}
+
+static void put_pool(const struct slab_count *c, void *arg)
+{
+    struct metric_label l[2] = { { "pool", str_of(c->name) }, { "state", STR("live") } };
+
+    metrics_sample(arg, FAMILY_pool_objects, l, 2, (double)c->live);
+    l[1].value = STR("free");
+    metrics_sample(arg, FAMILY_pool_objects, l, 2, (double)c->free);
+}
+
+static void put_memory(struct metrics_page *p, struct gateway *g)
+{
+    const struct {
+        struct str kind;
+        size_t bytes;
+    } row[] = {
+        { STR("rss"), sys_rss() },
+        { STR("limit"), sys_memory_limit() },
+        { STR("buffers"), buf_bytes_live() },
+        { STR("bodies"), atomic_load(&g->bodies) },
+    };
+
+    metrics_family(p, FAMILY_pool_objects);
+    slab_each(put_pool, p);
+    metrics_family(p, FAMILY_memory_bytes);
+    for (size_t i = 0; i < ARRAY_LEN(row); i++)
+        metrics_sample(p, FAMILY_memory_bytes, &(struct metric_label){ "kind", row[i].kind }, 1, (double)row[i].bytes);
+}
+
+enum step ops_metrics(struct exchange *x)
+{
+    struct gateway *g = x->worker->gateway;
+    enum step step = STEP_FINISH;
+    struct fleet_snapshot *s = ops_snapshot(x, &step);
+    struct meter *meters[SYS_WORKERS_MAX];
+    struct text t = { 0 };
+    struct metrics_page p = { .to = &t, .open_metrics = metrics_wants_open(x->in.accept) };
+
+    if (!s)
+        return step;
+    for (unsigned i = 0; i < g->workers; i++)
+        meters[i] = g->worker[i]->meter;
+    metrics_meters(&p, meters, g->workers);
+    put_nodes(&p, s);
+    put_memory(&p, g);
+    put_lock(&p, g);
+    metrics_family(&p, FAMILY_build_info);
+    metrics_sample(&p, FAMILY_build_info, &(struct metric_label){ "version", STR(OLLAMAMAX_VERSION) }, 1, 1);
+    metrics_end(&p);
+    fleet_snapshot_free(&s);
+    step = t.failed ? answer_fail(x, t.failed, STR_NONE) : answer(x, 200, metrics_content_type(p.open_metrics), text_str(&t));
+    text_free(&t);
+    return step;
+}

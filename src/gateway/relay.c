@@ -1,0 +1,286 @@
+/* From the node's wire to the owner's sink, in whole records.
+ *
+ *     bytes -> [hold: unfinished tail] -> whole records -> look (proof? error?) -> sink
+ *
+ * A stream's unfinished tail is held back, so that an error record can start on a clean line; an unstreamed answer is one record and so is
+ * held whole, which also leaves it free to be tried elsewhere when it breaks. What grows past 256 KiB is let through, and a break inside
+ * it closes the connection without a last chunk. An answer that is proven whole ends at once for its client; the node's connection
+ * then waits by itself for the end of the wire. */
+#include "gateway/gateway_private.h"
+
+#define HOLD_MAX  KIB(256)
+#define SLOW_MAX  MIB(1)
+
+/* ---- to the sink ------------------------------------------------------------------------------------------------- */
+
+/* Once the answer has begun nobody will ask for the request again: its memory goes back, unless the node is still taking it in. */
+static void forget_request(struct exchange *x)
+{
+    if (!x->up.conn || conn_pending(&x->up.conn->conn))
+        return;
+    body_release(x);
+    x->up.body = STR_NONE;
+    x->in.body.p = NULL;
+}
+
+enum step relay_enter(struct exchange *x)
+{
+    x->out.status = x->up.status;
+    x->out.from_node = true;
+    x->out.stream = x->up.form != FORM_WHOLE;
+    forget_request(x);
+    x->sink->head(x);
+    return STEP_WAIT;
+}
+
+/* A slot is dearer than memory: a node is read at its own pace until 1 MiB waits for the client. */
+static void mind_slow_reader(struct exchange *x)
+{
+    struct node_conn *nc = x->up.conn;
+
+    if (nc && !nc->ended && !nc->paused && x->sink->waiting && x->sink->waiting(x) > SLOW_MAX) {
+        nc->paused = true;
+        conn_watch(&nc->conn, SOCK_HUP);
+    }
+}
+
+static void push(struct exchange *x, struct str bytes, bool last)
+{
+    if (x->stage == STAGE_ATTEMPT)
+        exchange_wake(x, STEP_NEXT);
+    x->tally.last = worker_now(x->worker);
+    if (!x->tally.first)
+        x->tally.first = x->tally.last;
+    x->tally.bytes_out += bytes.n;
+    if (last)
+        x->out.complete = true;
+    x->sink->push(x, bytes, last);
+    if (!last)
+        mind_slow_reader(x);
+}
+
+static void done(struct exchange *x, enum fail why)
+{
+    attempt_over(x, why, false);
+    exchange_wake(x, STEP_FINISH);
+}
+
+/* The unfinished record has grown too large to be held back. */
+static void let_through(struct exchange *x)
+{
+    struct buf big = x->up.hold;
+
+    x->up.hold = (struct buf){ 0 };
+    x->up.let_through = true;
+    push(x, buf_str(&big), false);
+    buf_free(&big);
+}
+
+/* ---- unstreamed answers, and error answers ----------------------------------------------------------------------- */
+
+/* The message of an error, whatever its JSON; in the arena. */
+static struct str said(struct exchange *x, struct json error)
+{
+    struct str text = error.kind == JSON_STRING ? json_text(&x->arena, error) : error.raw;
+
+    return text.n ? str_dup(&x->arena, str_take(text, 256)) : STR_NONE;
+}
+
+static void keep_error(struct exchange *x, struct str body, struct str message)
+{
+    if (body.n > KIB(64))
+        return;
+    x->up.said_status = x->up.status;
+    x->up.said = str_dup(&x->arena, body);
+    x->up.said_type = x->out.content_type;
+    x->up.said_text = message;
+}
+
+static enum fail judge_error(struct exchange *x, struct str body)
+{
+    switch (record_said(x->up.status, body)) {
+    case SAID_BUSY: return FAIL_upstream_busy;
+    case SAID_NO_MODEL: return x->ticket.model_hash ? FAIL_upstream_no_model : OK;
+    case SAID_FAILURE: return FAIL_upstream_error;
+    default: return OK; /* the request's own fault: the client's to read */
+    }
+}
+
+static enum fail judge_whole(struct exchange *x, struct str body)
+{
+    struct json error = { 0 };
+    enum record_mark mark;
+
+    if (x->owner_kind != OWNER_CLIENT)
+        return OK; /* whoever asked judges for himself */
+    if (x->route.row && x->route.row->flags & ROUTE_NO_RETRY)
+        return OK; /* nobody else will be asked: the node's own words are the best there are */
+    if (!x->route.row || x->route.row->kind != KIND_MODEL || x->route.row->id == ROUTE_v1_transcribe)
+        return x->up.status >= 400 ? judge_error(x, body) : OK;
+    mark = record_look_whole(x->up.dialect, body, &x->up.figures, &error);
+    if (x->up.status >= 400)
+        keep_error(x, body, said(x, error));
+    if (x->up.status >= 400)
+        return judge_error(x, body);
+    return mark == MARK_ERROR ? FAIL_upstream_error : OK; /* LM Studio says 200 and an error */
+}
+
+static void whole_answer(struct exchange *x, struct str body)
+{
+    enum fail why = judge_whole(x, body);
+
+    if (why && !x->out.head_sent) {
+        attempt_broken(x, why);
+        return;
+    }
+    x->out.length = (int64_t)body.n;
+    x->tally.records = 1;
+    push(x, body, true);
+    done(x, OK);
+}
+
+static void take_whole(struct exchange *x, struct str in, bool end)
+{
+    struct buf *hold = &x->up.hold;
+
+    if (end && !buf_len(hold) && !x->up.let_through) {
+        whole_answer(x, in);
+        return;
+    }
+    if (!x->up.let_through && buf_append(hold, in)) {
+        attempt_broken(x, FAIL_no_memory);
+        return;
+    }
+    if (x->up.let_through) {
+        push(x, in, end);
+        if (end)
+            done(x, OK);
+    } else if (end) {
+        whole_answer(x, buf_str(hold));
+    } else if (buf_len(hold) > HOLD_MAX) {
+        let_through(x);
+    }
+}
+
+/* ---- streams ----------------------------------------------------------------------------------------------------- */
+
+/* The wire has ended (or nothing more is wanted): was the answer whole? */
+static void stream_ended(struct exchange *x)
+{
+    if (x->up.failed_in_band) {
+        push(x, STR_NONE, true);
+        done(x, FAIL_upstream_said);
+        return;
+    }
+    attempt_over(x, FAIL_upstream_cut, false);
+    exchange_wake(x, answer_fail(x, FAIL_upstream_cut, STR_NONE));
+}
+
+/* Before the first record has gone out, an error record is as good as an error answer: somebody else may do better. */
+static bool error_comes_first(struct exchange *x, enum record_mark mark)
+{
+    return mark == MARK_ERROR && x->stage == STAGE_ATTEMPT && x->route.row && x->route.row->kind == KIND_MODEL;
+}
+
+/* Whole records, ready to go. False: the exchange is over, or elsewhere. */
+static bool take_records(struct exchange *x, struct str records, unsigned n)
+{
+    struct json error = { 0 };
+    enum record_mark mark = record_look(x->up.dialect, x->up.form, records, &x->up.figures, &error);
+
+    if (mark == MARK_HOLLOW) { /* dropped: the stream will end without proof, and its client be told so truthfully */
+        records.n = record_last(x->up.form, records);
+        if (!records.n)
+            return true;
+    }
+    if (mark == MARK_ERROR) {
+        x->up.said_text = said(x, error);
+        if (error_comes_first(x, mark)) {
+            attempt_broken(x, FAIL_upstream_error);
+            return false;
+        }
+        x->up.failed_in_band = true;
+    }
+    x->tally.records += n;
+    x->up.proven = mark == MARK_DONE && !x->up.failed_in_band;
+    push(x, records, x->up.proven);
+    if (x->up.proven)
+        done(x, OK);
+    return !x->up.proven;
+}
+
+static bool take_first_part(struct exchange *x, struct str in, size_t whole, unsigned n)
+{
+    struct buf *hold = &x->up.hold, ready = *hold;
+    bool goes_on;
+
+    if (!buf_len(hold))
+        return take_records(x, str_take(in, whole), n);
+    *hold = (struct buf){ 0 };
+    if (buf_append(&ready, str_take(in, whole))) {
+        buf_free(&ready);
+        attempt_broken(x, FAIL_no_memory);
+        return false;
+    }
+    goes_on = take_records(x, buf_str(&ready), n);
+    buf_free(&ready);
+    return goes_on;
+}
+
+static bool take_rest(struct exchange *x, struct str rest)
+{
+    if (x->up.let_through) {
+        push(x, rest, false);
+        return true;
+    }
+    if (rest.n && buf_append(&x->up.hold, rest)) {
+        attempt_broken(x, FAIL_no_memory);
+        return false;
+    }
+    if (buf_len(&x->up.hold) > HOLD_MAX)
+        let_through(x);
+    return true;
+}
+
+static struct str last_bytes(const struct buf *b)
+{
+    struct str s = buf_str(b);
+
+    return str_drop(s, s.n > 3 ? s.n - 3 : 0);
+}
+
+static void take_stream(struct exchange *x, struct str in, bool end)
+{
+    unsigned n = 0;
+    size_t whole = in.n ? record_whole(x->up.form, last_bytes(&x->up.hold), in, &n) : 0;
+
+    if (whole && x->up.let_through) { /* the end of the large record: what follows is clean again */
+        x->up.let_through = false;
+        x->tally.records++;
+        if (!take_records(x, str_take(in, whole), n))
+            return;
+    } else if (whole && !take_first_part(x, in, whole, n)) {
+        return;
+    }
+    if (whole < in.n && !take_rest(x, str_drop(in, whole)))
+        return;
+    if (end)
+        stream_ended(x);
+}
+
+void relay_take(struct exchange *x, struct str bytes, bool end)
+{
+    if (x->up.form == FORM_WHOLE)
+        take_whole(x, bytes, end);
+    else
+        take_stream(x, bytes, end);
+}
+
+void relay_broken(struct exchange *x, enum fail why)
+{
+    if (why == FAIL_upstream_reset || why == FAIL_upstream_garbage)
+        why = FAIL_upstream_cut;
+    attempt_over(x, why, false);
+    x->out.broken = x->up.let_through || x->up.form == FORM_WHOLE ? BREAK_INSIDE : BREAK_CLEAN;
+    exchange_wake(x, answer_fail(x, why, STR_NONE));
+}

@@ -1,0 +1,28 @@
+/* gateway/settings.h - what the gateway may be told. Filled by config/, immutable once published, pinned by the exchanges that use
+ * it (they outlive loop turns by minutes): one plain counter per worker, written by that worker alone; a replaced snapshot is freed
+ * when its counters are all zero. */
+#pragma once
+#include "api/cors.h"
+#include "base/sys.h"
+
+struct gateway_settings {
+    struct arena arena; /* of the strings below */
+    struct cors cors;
+    nsec connect_timeout, load_timeout, first_byte_timeout, inter_chunk_timeout, total_timeout; /* 0 = none for total */
+    nsec client_head_timeout, client_idle_timeout; /* a head from its first byte; between pieces of a body. 0 = none */
+    nsec node_idle_timeout;
+    size_t body_max, bodies_max, head_max;
+    unsigned retry_max;
+    nsec drain_grace;
+    int pull_replicas;       /* 0 = all */
+    nsec queue_max_wait;
+    struct str admin_key;    /* empty: loopback only */
+    struct str hosts;        /* comma list of further Host names that count as ours */
+    bool metrics_public, observe;
+    struct str summary;      /* JSON object of the settings that are not default, for /api/status */
+
+    _Atomic int pins[SYS_WORKERS_MAX];
+};
+/* Every default of interface.md section 1. The caller owns it until gateway_new or gateway_configure takes it over. */
+struct gateway_settings *gateway_settings_new(void);
+void gateway_settings_free(struct gateway_settings **s);
