@@ -12,6 +12,7 @@
  * Rejected: a memmem per word (a table to set up for each, and six words), and judging by the record's last bytes,
  * since the order of members is each server's own. */
 #include "api/record.h"
+#include "base/scan.h"
 
 struct lines {
     const char *at, *end;
@@ -161,44 +162,72 @@ static bool type_matters(enum dialect d, struct str value)
     }
 }
 
-/* `key_end`: behind the key's last letter; `value` begins behind the colon and its spaces, and is not empty. */
-static bool key_matters(enum dialect d, const char *key_end, const char *start, struct str value)
-{
-    switch (word_before(key_end)) {
-    case WORD('r', 'r', 'o', 'r'): return value.p[0] != 'n';
-    case WORD('d', 'o', 'n', 'e'): return value.p[0] != 'f';
-    case WORD('a', 't', 'u', 's'): return d == DIALECT_OLLAMA || d == DIALECT_OWN;
-    case WORD('s', 'a', 'g', 'e'): return key_end - start > 4 && key_end[-5] == 'u' && value.p[0] != 'n';
-    case WORD('a', 's', 'o', 'n'): return value.p[0] != 'n';
-    case WORD('o', 'd', 'e', 'l'): return str_starts(value, STR("\"\""));
-    case WORD('j', 'e', 'c', 't'): return str_starts(value, STR("\"error"));
-    case WORD('t', 'y', 'p', 'e'): return type_matters(d, value);
-    case WORD('v', 'e', 'n', 't'): return str_starts(value, STR("error"));
-    case WORD('d', 'a', 't', 'a'): return value.p[0] != '{';
-    default: return false;
-    }
-}
-
-static bool is_blank(char c)
+static inline bool is_blank(char c)
 {
     return (unsigned char)c <= ' ';
 }
 
+static struct str value_behind(const char *colon, const char *end)
+{
+    const char *p = colon + 1;
+    while (p < end && is_blank(*p))
+        p++;
+    return str_span(p, end);
+}
+static inline bool begins_with(const char *colon, const char *end, char c)
+{
+    struct str value = value_behind(colon, end);
+    return value.n && *value.p == c;
+}
+
+/* `key_end`: behind the key's last letter. */
+static inline bool key_matters(enum dialect d, const char *key_end, const char *colon, struct str records)
+{
+    const char *end = records.p + records.n;
+    switch (word_before(key_end)) {
+    case WORD('r', 'r', 'o', 'r'): return !begins_with(colon, end, 'n');
+    case WORD('d', 'o', 'n', 'e'): return !begins_with(colon, end, 'f');
+    case WORD('a', 't', 'u', 's'): return d == DIALECT_OLLAMA || d == DIALECT_OWN;
+    case WORD('s', 'a', 'g', 'e'):
+        return key_end - records.p > 4 && key_end[-5] == 'u' && !begins_with(colon, end, 'n');
+    case WORD('a', 's', 'o', 'n'): return !begins_with(colon, end, 'n');
+    case WORD('o', 'd', 'e', 'l'): return str_starts(value_behind(colon, end), STR("\"\""));
+    case WORD('j', 'e', 'c', 't'): return str_starts(value_behind(colon, end), STR("\"error"));
+    case WORD('t', 'y', 'p', 'e'): return type_matters(d, value_behind(colon, end));
+    case WORD('v', 'e', 'n', 't'): return str_starts(value_behind(colon, end), STR("error"));
+    case WORD('d', 'a', 't', 'a'): return !begins_with(colon, end, '{');
+    default: return false;
+    }
+}
+
+/* Behind a quote is a key, behind a letter the field of an event; a blank is nobody's style and left to the scanner. */
+static inline bool colon_matters(enum dialect d, const char *colon, struct str records, bool *keyed)
+{
+    if (colon == records.p)
+        return false;
+    bool quoted = colon[-1] == '"';
+    const char *key_end = colon - quoted;
+    *keyed |= quoted;
+    return is_blank(colon[-1]) || (key_end - records.p >= 4 && key_matters(d, key_end, colon, records));
+}
+
+/* A bit for each; the last leap is made from the end. */
+static inline unsigned colons_from(const char *p, const char *end)
+{
+    unsigned missing = end - p < LEAP ? (unsigned)(p + LEAP - end) : 0;
+    return leap_equal(p - missing, ':') >> missing;
+}
+
 static bool may_matter(enum dialect d, struct str records)
 {
-    const char *start = records.p, *end = start + records.n;
+    const char *end = records.p + records.n;
     bool keyed = false;
-    for (const char *p = start; p < end && (p = memchr(p, ':', (size_t)(end - p))); p++) {
-        const char *value = p + 1;
-        while (value < end && is_blank(*value))
-            value++;
-        if (value == end || (p > start && is_blank(p[-1])))
-            return true;
-        const char *key_end = p > start && p[-1] == '"' ? p - 1 : p;
-        keyed |= key_end != p;
-        if (key_end - start >= 4 && key_matters(d, key_end, start, str_span(value, end)))
-            return true;
-    }
+    if (records.n < LEAP)
+        return true;
+    for (const char *p = records.p; p < end; p += LEAP)
+        for (unsigned colons = colons_from(p, end); colons; colons &= colons - 1)
+            if (colon_matters(d, p + __builtin_ctz(colons), records, &keyed))
+                return true;
     return !keyed;
 }
 
@@ -226,27 +255,32 @@ enum top {
     TOP_STOP_REASON,
     TOPS
 };
-static const struct str top_names[TOPS] = {
-    [TOP_ERROR] = {"error",                 5 },
-    [TOP_DONE] = { "done",                 4 },
-    [TOP_DONE_REASON] = { "done_reason",          11},
-    [TOP_STATUS] = { "status",               6 },
-    [TOP_TOTAL] = { "total_duration",       14},
-    [TOP_LOAD] = { "load_duration",        13},
-    [TOP_PROMPT_EVAL] = { "prompt_eval_duration", 20},
-    [TOP_EVAL] = { "eval_duration",        13},
-    [TOP_PROMPT_COUNT] = { "prompt_eval_count",    17},
-    [TOP_EVAL_COUNT] = { "eval_count",           10},
-    [TOP_MODEL] = { "model",                5 },
-    [TOP_OBJECT] = { "object",               6 },
-    [TOP_TYPE] = { "type",                 4 },
-    [TOP_CHOICES] = { "choices",              7 },
-    [TOP_USAGE] = { "usage",                5 },
-    [TOP_RESPONSE] = { "response",             8 },
-    [TOP_MESSAGE] = { "message",              7 },
-    [TOP_DELTA] = { "delta",                5 },
-    [TOP_STOP_REASON] = { "stop_reason",          11},
-};
+/* By length first: what is left is one comparison with a literal, which takes no call. */
+static inline enum top top_of(struct str key)
+{
+#define IS(literal) (memcmp(key.p, literal, sizeof(literal) - 1) == 0)
+    switch (key.n) {
+    case 4: return IS("done") ? TOP_DONE : IS("type") ? TOP_TYPE : TOPS;
+    case 5:
+        return IS("error")   ? TOP_ERROR
+               : IS("model") ? TOP_MODEL
+               : IS("usage") ? TOP_USAGE
+               : IS("delta") ? TOP_DELTA
+                             : TOPS;
+    case 6: return IS("status") ? TOP_STATUS : IS("object") ? TOP_OBJECT : TOPS;
+    case 7: return IS("message") ? TOP_MESSAGE : IS("choices") ? TOP_CHOICES : TOPS;
+    case 8: return IS("response") ? TOP_RESPONSE : TOPS;
+    case 10: return IS("eval_count") ? TOP_EVAL_COUNT : TOPS;
+    case 11: return IS("done_reason") ? TOP_DONE_REASON : IS("stop_reason") ? TOP_STOP_REASON : TOPS;
+    case 13: return IS("eval_duration") ? TOP_EVAL : IS("load_duration") ? TOP_LOAD : TOPS;
+    case 14: return IS("total_duration") ? TOP_TOTAL : TOPS;
+    case 17: return IS("prompt_eval_count") ? TOP_PROMPT_COUNT : TOPS;
+    case 20: return IS("prompt_eval_duration") ? TOP_PROMPT_EVAL : TOPS;
+    default: return TOPS;
+    }
+#undef IS
+}
+
 /* One record, or one body. */
 struct saying {
     enum dialect dialect;
@@ -277,15 +311,17 @@ static bool is_truthy(struct json v)
 
 static bool saying_read(struct saying *s, enum dialect d, bool whole, struct str text)
 {
-    *s = (struct saying){ .dialect = d, .whole = whole };
+    s->dialect = d;
+    s->whole = whole;
+    for (unsigned i = 0; i < TOPS; i++)
+        s->top[i].kind = JSON_BAD;
     if (text.n == 0)
         return false;
     struct json_walk w = json_walk_text(text);
-    while (w.object && json_next(&w)) {
-        struct str key = str_span(w.key.p + 1, w.key.p + w.key.n - 1);
-        for (unsigned i = 0; i < TOPS; i++)
-            if (str_eq(key, top_names[i]))
-                s->top[i] = w.value;
+    while (w.object && scan_next(&w)) {
+        enum top top = top_of(str_span(w.key.p + 1, w.key.p + w.key.n - 1));
+        if (top < TOPS)
+            s->top[top] = w.value;
     }
     return w.object && w.at == JSON_AT_END;
 }
@@ -324,7 +360,7 @@ static void take_reason(struct json v, struct figures *f)
     if (v.kind != JSON_STRING || inside(v).n == 0)
         return;
     f->reason = REASON_OTHER;
-    for (unsigned i = 0; i < ARRAY_LEN(reasons); i++)
+    for (unsigned i = 0; i < ARRAY_LEN(reasons) && f->reason == REASON_OTHER; i++)
         if (is_text(v, reasons[i].text))
             f->reason = reasons[i].reason;
 }
@@ -348,10 +384,14 @@ static void take_native(const struct saying *s, struct figures *f)
     take_reason(s->top[TOP_DONE_REASON], f);
 }
 
-/* The object that carries status, usage and error of a Responses answer: inside the event, or the body itself. */
-static struct json response_member(const struct saying *s, enum top member)
+/* Status and usage of a Responses answer: of the object inside the event, or of the body itself. */
+static struct json response_status(const struct saying *s)
 {
-    return s->whole ? s->top[member] : json_get(s->top[TOP_RESPONSE], top_names[member]);
+    return s->whole ? s->top[TOP_STATUS] : json_get(s->top[TOP_RESPONSE], STR("status"));
+}
+static struct json response_usage(const struct saying *s)
+{
+    return s->whole ? s->top[TOP_USAGE] : json_get(s->top[TOP_RESPONSE], STR("usage"));
 }
 
 static bool response_is_done(const struct saying *s)
@@ -374,9 +414,9 @@ static void take_figures(const struct saying *s, struct figures *f)
         break;
     }
     case DIALECT_RESPONSES:
-        take_usage(response_member(s, TOP_USAGE), f);
+        take_usage(response_usage(s), f);
         if (response_is_done(s))
-            take_reason(response_member(s, TOP_STATUS), f);
+            take_reason(response_status(s), f);
         break;
     case DIALECT_ANTHROPIC:
         take_usage(json_get(s->top[TOP_MESSAGE], STR("usage")), f);
@@ -394,8 +434,7 @@ static bool is_error(const struct saying *s, struct json *out_error)
     bool bare = is_text(s->top[TOP_OBJECT], STR("error")) || is_text(s->top[TOP_TYPE], STR("error"));
     if (s->dialect == DIALECT_RESPONSES && !is_truthy(error)) {
         error = json_get(s->top[TOP_RESPONSE], STR("error"));
-        bare |=
-            is_text(s->top[TOP_TYPE], STR("response.failed")) || is_text(response_member(s, TOP_STATUS), STR("failed"));
+        bare |= is_text(s->top[TOP_TYPE], STR("response.failed")) || is_text(response_status(s), STR("failed"));
     }
     if (!is_truthy(error) && !bare)
         return false;

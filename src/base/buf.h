@@ -49,6 +49,7 @@ char *put_u64(char *at, uint64_t v);
 char *put_hex(char *at, uint64_t v);
 static inline char *put_str(char *at, struct str s)
 {
-    memcpy(at, s.p, s.n);
+    if (s.n) /* nothing may have no bytes to point to */
+        memcpy(at, s.p, s.n);
     return at + s.n;
 }

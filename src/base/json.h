@@ -30,12 +30,13 @@ bool json_may_hold(struct json container, struct str key);
 /* Walk the members of an object, or elements of an array.
  *     struct json_walk w = json_walk(v); while (json_next(&w)) { w.key (raw, with quotes; none in arrays), w.value }
  * Any other kind has no members. */
+enum json_at { JSON_AT_FIRST, JSON_AT_NEXT, JSON_AT_END, JSON_AT_FAULT };
 struct json_walk {
     struct str rest;
     struct str key;
     struct json value;
     bool object;
-    enum { JSON_AT_FIRST, JSON_AT_NEXT, JSON_AT_END, JSON_AT_FAULT } at;
+    enum json_at at;
 };
 struct json_walk json_walk(struct json container);
 /* Walk the first value of a text not parsed before, in one pass: json_skim's checks are made on the way. When json_next
@@ -57,7 +58,11 @@ struct json json_get(struct json object, struct str name);
 struct str json_text(struct arena *a, struct json string);
 /* Numbers: false if not a number or out of range (json_f64: or longer than 400 bytes). json_i64 takes only integers
  * (also 3e2, 4.0, as a whole number). */
-bool json_i64(struct json v, int64_t *out);
+bool json_read_i64(struct str number, int64_t *out);
+static inline bool json_i64(struct json v, int64_t *out)
+{
+    return v.kind == JSON_NUMBER && json_read_i64(v.raw, out);
+}
 bool json_f64(struct json v, double *out);
 
 /* The writer: appends to a text builder. Commas are put by the writer; nesting up to 32.

@@ -28,19 +28,12 @@ static inline bool is_space(char c)
     return c == ' ' || (c >= '\t' && c <= '\r');
 }
 
-bool str_eq_nocase(struct str a, struct str b)
+bool str_same_nocase(const char *a, const char *b, size_t n)
 {
-    if (a.n != b.n)
-        return false;
-    for (size_t i = 0; i < a.n; i++)
-        if (lower(a.p[i]) != lower(b.p[i]))
+    for (size_t i = 0; i < n; i++)
+        if (a[i] != b[i] && lower(a[i]) != lower(b[i]))
             return false;
     return true;
-}
-
-bool str_starts(struct str s, struct str prefix)
-{
-    return s.n >= prefix.n && str_eq(str_take(s, prefix.n), prefix);
 }
 
 bool str_starts_nocase(struct str s, struct str prefix)
@@ -51,17 +44,6 @@ bool str_starts_nocase(struct str s, struct str prefix)
 bool str_ends(struct str s, struct str suffix)
 {
     return s.n >= suffix.n && str_eq(str_drop(s, s.n - suffix.n), suffix);
-}
-
-struct str str_drop(struct str s, size_t n)
-{
-    n = MIN(n, s.n);
-    return n ? (struct str){ s.p + n, s.n - n } : s;
-}
-
-struct str str_take(struct str s, size_t n)
-{
-    return (struct str){ s.p, MIN(n, s.n) };
 }
 
 /* A position inside s, or -1; the libc's searchers must not see the NULL of an empty str. */

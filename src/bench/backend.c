@@ -21,6 +21,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -38,11 +39,11 @@
 static const struct page {
     const char *path, *body;
 } pages[] = {
-    { "/", "Ollama is running" },
-    { "/livez", "ok" },
-    { "/api/version", "{\"version\":\"0.12.3\"}" },
-    { "/api/tags", MODELS },
-    { "/api/ps", MODELS },
+    {"/",             "Ollama is running"       },
+    { "/livez",       "ok"                      },
+    { "/api/version", "{\"version\":\"0.12.3\"}"},
+    { "/api/tags",    MODELS                    },
+    { "/api/ps",      MODELS                    },
 };
 
 #define ANSWER                                                                                                         \
@@ -92,12 +93,12 @@ struct caller {
     int fd;
     enum at at;
     struct http_body body;
-    bool chat;           /* else a page was asked for */
+    bool chat; /* else a page was asked for */
     char part[PART_BYTES];
     size_t part_n;
-    struct str unsent;   /* what the socket has not taken */
-    bool muted;          /* waits for room in the socket */
-    unsigned left;       /* records of its stream */
+    struct str unsent; /* what the socket has not taken */
+    bool muted;        /* waits for room in the socket */
+    unsigned left;     /* records of its stream */
     nsec due;
     struct list streams; /* in paced or bursting */
 };
@@ -179,7 +180,7 @@ static void say_what_is_due(nsec now)
 
 static void say_a_round_of_bursts(void)
 {
-    list_each_safe(it, &bursting) {
+    list_each_safe (it, &bursting) {
         struct caller *c = CONTAINER(it, struct caller, streams);
         if (!say_next_record(c))
             hang_up(&c);
@@ -196,8 +197,9 @@ static bool say_page(struct caller *c, struct str path)
     for (size_t i = 0; i < ARRAY_LEN(pages); i++)
         if (str_eq(path, str_of(pages[i].path)))
             body = pages[i].body;
-    int n = snprintf(out, sizeof out, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %zu\r\n\r\n%s",
-                     strlen(body), body);
+    int n =
+        snprintf(out, sizeof out, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %zu\r\n\r\n%s",
+                 strlen(body), body);
     assume(n > 0 && (size_t)n < sizeof out);
     c->unsent = (struct str){ out, (size_t)n };
     return flush(c) && !c->unsent.n; /* `out` is not kept */
@@ -324,7 +326,8 @@ int backend_listen(uint16_t *out_port)
 
     if (fd < 0)
         return -1;
-    if (bind(fd, (struct sockaddr *)&at, n) < 0 || listen(fd, 4096) < 0 || getsockname(fd, (struct sockaddr *)&at, &n) < 0) {
+    if (bind(fd, (struct sockaddr *)&at, n) < 0 || listen(fd, 4096) < 0 ||
+        getsockname(fd, (struct sockaddr *)&at, &n) < 0) {
         close(fd);
         return -1;
     }
@@ -397,6 +400,7 @@ void backend_run(void *arg)
     list_init(&paced);
     list_init(&bursting);
     make_writes();
+    prctl(PR_SET_TIMERSLACK, 1UL);
     assume(epoll_ctl(events, EPOLL_CTL_ADD, b->listener, &listener) == 0);
     for (;;)
         turn(b);

@@ -169,7 +169,7 @@ bool child_alive(struct child *c)
 
 void child_end(struct child *c)
 {
-    nsec patience = sys_now() + SECOND(2);
+    nsec patience = sys_now() + MSEC(200);
 
     if (!child_alive(c))
         return;

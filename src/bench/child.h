@@ -25,7 +25,7 @@ enum fail child_fork(struct child *c, int core, void (*run)(void *), void *arg);
 /* Runs argv[0] with this environment; what it says goes to the file `log`. */
 enum fail child_exec(struct child *c, int core, char *const argv[], char *const env[], const char *log);
 bool child_alive(struct child *c);
-/* Asks it to end, kills it after two seconds, waits for it. Nothing if there is none. */
+/* Asks it to end, kills it after 0.2 s (nothing here is worth a drain), waits for it. Nothing if there is none. */
 void child_end(struct child *c);
 void child_end_all(void);
 

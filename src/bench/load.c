@@ -7,16 +7,13 @@
  * A connection that fails counts one failure and is opened again. */
 #include "bench/load.h"
 
-#include "base/arena.h"
-#include "base/buf.h"
+#include "base/list.h"
 #include "base/sys.h"
+#include "bench/request.h"
 #include "bench/statistics.h"
 #include "net/http_body.h"
 
 #include <errno.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/prctl.h>
@@ -55,21 +52,6 @@ struct load {
 
 /* ---- connections ------------------------------------------------------------------------------------------------- */
 
-static int dial(uint16_t port)
-{
-    struct sockaddr_in to = { .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-    int one = 1, fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-    if (fd < 0)
-        return -1;
-    if (connect(fd, (struct sockaddr *)&to, sizeof to) < 0) {
-        close(fd);
-        return -1;
-    }
-    (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-    return fd;
-}
-
 static void watch(struct load *l, struct line *c, int op)
 {
     struct epoll_event e = { .events = EPOLLIN | (c->waits_for_room ? EPOLLOUT : 0), .data.ptr = c };
@@ -80,7 +62,7 @@ static bool line_open(struct load *l, struct line *c)
 {
     if (c->fd >= 0)
         return true;
-    c->fd = dial(l->plan.port);
+    c->fd = request_dial(l->plan.port);
     if (c->fd < 0)
         return false;
     c->waits_for_room = false;
@@ -386,82 +368,4 @@ enum fail load_once(const struct load_plan *p, struct load_result *out)
 
     load_free(&l);
     return f;
-}
-
-/* ---- requests ---------------------------------------------------------------------------------------------------- */
-
-static void put_prompt(struct text *t, size_t bytes)
-{
-    static const char said[] = "What is the capital of France, and which river runs through it? Answer in one sentence. ";
-
-    for (size_t n = 0; n < bytes; n += sizeof said - 1)
-        text_put(t, str_take(str_of(said), bytes - n));
-}
-
-struct str load_chat(struct arena *a, const char *model, size_t body_bytes)
-{
-    bool stream = strcmp(model, "chat") != 0;
-    struct text body = { 0 }, t = { 0 };
-
-    text_printf(&body, "{\"model\":\"%s\",\"messages\":[{\"role\":\"user\",\"content\":\"", model);
-    put_prompt(&body, body_bytes > 128 ? body_bytes - 128 : 1);
-    text_printf(&body, "\"}],\"stream\":%s,\"options\":{\"num_ctx\":8192}}", stream ? "true" : "false");
-    text_printf(&t,
-                "POST /api/chat HTTP/1.1\r\nHost: 127.0.0.1\r\nUser-Agent: ollamamax-bench\r\n"
-                "Accept: application/json\r\nContent-Type: application/json\r\nContent-Length: %zu\r\n\r\n",
-                buf_len(&body.buf));
-    text_put(&t, text_str(&body));
-    struct str whole = t.failed || body.failed ? STR_NONE : str_dup(a, text_str(&t));
-    text_free(&body);
-    text_free(&t);
-    return whole;
-}
-
-static void read_until_end(int fd, struct buf *b)
-{
-    while (buf_reserve(b, KIB(16)) == OK) {
-        ssize_t n = recv(fd, buf_tail(b), buf_room(b), 0);
-        if (n <= 0)
-            return;
-        b->end += (size_t)n;
-    }
-}
-
-/* The answer of a connection that closes behind it; a chunked one is put together. */
-static int read_answer(struct str in, struct http_head *h, struct buf *out)
-{
-    struct http_frame frame;
-    struct http_body body;
-    struct str slice;
-    enum fail why;
-
-    if (http_parse_response(in, KIB(64), h, &why) != HTTP_DONE || http_response_frame(h, M_GET, &frame))
-        return 0;
-    http_body_init(&body, &frame);
-    in = str_drop(in, h->bytes);
-    while (http_body_next(&body, &in, &slice) == BODY_DATA)
-        if (buf_append(out, slice))
-            return 0;
-    return h->status;
-}
-
-int load_get(uint16_t port, const char *path, struct buf *out_body)
-{
-    static struct http_head head;
-    char request[256];
-    struct buf all = { 0 };
-    struct timeval patience = { .tv_sec = 2 };
-    int fd = dial(port), status = 0;
-    int n = snprintf(request, sizeof request, "GET %s HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n", path);
-
-    if (fd < 0)
-        return 0;
-    (void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
-    if (send(fd, request, (size_t)n, MSG_NOSIGNAL) == n) {
-        read_until_end(fd, &all);
-        status = read_answer(buf_str(&all), &head, out_body);
-    }
-    close(fd);
-    buf_free(&all);
-    return status;
 }

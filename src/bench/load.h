@@ -17,8 +17,8 @@ struct load_plan {
     double rate; /* per second; 0: closed loop */
     enum arrival_shape shape;
     uint64_t seed;
-    nsec patience;              /* beyond the schedule, until the run is given up */
-    bool hold;                  /* an answer counts from its first record on; its connection stays, and is not used again */
+    nsec patience; /* beyond the schedule, until the run is given up */
+    bool hold;     /* an answer counts from its first record on; its connection stays, and is not used again */
     const struct child *charge; /* whose CPU time is read; NULL: nobody's */
 };
 struct load_result {
@@ -36,10 +36,3 @@ void load_free(struct load **l);
 void load_result_free(struct load_result *r);
 /* new, run, free. */
 enum fail load_once(const struct load_plan *p, struct load_result *out);
-
-/* A request to POST /api/chat for that model whose body has about that size; bytes in the arena. */
-struct arena;
-struct str load_chat(struct arena *a, const char *model, size_t body_bytes);
-/* GET of a path, one answer over a connection of its own: its status, 0 if there was none; the body is appended. */
-struct buf;
-int load_get(uint16_t port, const char *path, struct buf *out_body);

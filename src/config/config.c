@@ -170,14 +170,14 @@ static void read_environment(struct config *c)
             read_variable(c, &settings[i], name);
 }
 
-static void read_file(struct config *c, const char *path, const struct source *named_by)
+static void read_file(struct config *c, const char *path)
 {
     struct buf bytes = { 0 };
     c->file = str_dup(&c->arena, str_of(path));
+    struct source from = { .kind = FROM_FILE, .name = c->file };
     enum fail f = sys_read_file(path, FILE_MAX, &bytes);
     if (f)
-        config_complain(c, named_by, "%s cannot be read: %s", path,
-                        f == FAIL_io_error ? strerror(errno) : "it is too large");
+        config_complain(c, &from, "cannot be read: %s", f == FAIL_io_error ? strerror(errno) : "it is too large");
     else
         yaml_file_read(c, c->file, buf_str(&bytes));
     buf_free(&bytes);
@@ -239,6 +239,12 @@ static int flag_value(const struct config_args *args, int i, const struct settin
     return 2;
 }
 
+/* What follows an unknown flag is taken for its value. */
+static int words_of_unknown(const struct config_args *args, int i, const struct flag *f)
+{
+    return f->has_value || i + 1 == args->argc || args->argv[i + 1][0] == '-' ? 1 : 2;
+}
+
 static int read_flag(struct config *c, const struct config_args *args, int i)
 {
     struct flag f;
@@ -253,7 +259,7 @@ static int read_flag(struct config *c, const struct config_args *args, int i)
     const struct setting *s = is_config ? NULL : setting_of_flag(f.name);
     if (!s && !is_config) {
         complain_unknown_flag(c, str_take(word, 2 + f.name.n));
-        return f.has_value || i + 1 == args->argc || args->argv[i + 1][0] == '-' ? 1 : 2;
+        return words_of_unknown(args, i, &f);
     }
     int used = flag_value(args, i, s, &f);
     struct source from = { FROM_FLAG, str_dup(&c->arena, str_take(word, 2 + f.name.n)), 0 };
@@ -285,8 +291,7 @@ static const char *file_flag(const struct config_args *args)
         }
         bool is_config = str_eq(f.name, STR("config"));
         const struct setting *s = setting_of_flag(f.name);
-        bool known = s || is_config;
-        i += known ? flag_value(args, i, s, &f) : 1;
+        i += s || is_config ? flag_value(args, i, s, &f) : words_of_unknown(args, i, &f);
         if (is_config && f.has_value)
             path = f.value.p;
     }
@@ -295,16 +300,14 @@ static const char *file_flag(const struct config_args *args)
 
 static void find_file(struct config *c, const struct config_args *args)
 {
-    struct source flag = { FROM_FLAG, STR("--config"), 0 }, variable = { FROM_ENVIRONMENT, STR("OLLAMAMAX_CONFIG"), 0 };
-    struct source usual = { FROM_FILE, STR(USUAL_FILE), 0 };
     const char *by_flag = file_flag(args), *by_variable = sys_env("OLLAMAMAX_CONFIG");
     struct buf probe = { 0 };
     if (by_flag)
-        read_file(c, by_flag, &flag);
+        read_file(c, by_flag);
     else if (by_variable && *by_variable)
-        read_file(c, by_variable, &variable);
+        read_file(c, by_variable);
     else if (sys_read_file(USUAL_FILE, FILE_MAX, &probe) == OK || errno != ENOENT)
-        read_file(c, USUAL_FILE, &usual);
+        read_file(c, USUAL_FILE);
     buf_free(&probe);
 }
 

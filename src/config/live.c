@@ -71,7 +71,8 @@ static uint64_t add_node(struct fleet *f, const struct node_spec *n, struct text
     uint64_t id = 0;
     enum fail bad = fleet_add(f, n, false, sys_now(), &id, &why, NULL);
     if (bad)
-        text_printf(says, "node %.*s is left out: %s\n", STR_ARG(n->url), why ? why : fail_sentence(bad).p);
+        text_printf(says, "%snode %.*s is left out: %s", buf_len(&says->buf) ? "; " : "", STR_ARG(n->url),
+                    why ? why : fail_sentence(bad).p);
     return bad ? 0 : id;
 }
 
@@ -158,8 +159,8 @@ static enum fail apply_nodes(struct live *l, const struct config *next, struct t
     free(l->id);
     l->id = id;
     fleet_snapshot_free(&s);
-    text_printf(says, "%u nodes (%u added, %u removed, %u changed)", next->nodes.n, counts.added, counts.removed,
-                counts.changed);
+    text_printf(says, "%s%u nodes (%u added, %u removed, %u changed)", buf_len(&says->buf) ? "; " : "", next->nodes.n,
+                counts.added, counts.removed, counts.changed);
     return OK;
 }
 

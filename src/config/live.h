@@ -9,7 +9,7 @@ struct live;
 /* Takes *c over. Arguments are lent and read again by each reload. NULL when memory is out. */
 struct live *live_new(struct config **c, const struct config_args *args, struct fleet *f);
 void live_free(struct live **l);
-/* Adds the configured nodes. What cannot be added (a node that is there twice) is named in *says, a line each. */
+/* Adds the configured nodes. What cannot be added (a node that is there twice) is named in *says, with "; " between. */
 void live_add_nodes(struct live *l, struct text *says);
 /* Whom a reload tells. `terminal`: as for config_log. */
 void live_attach(struct live *l, struct gateway *g, bool terminal);

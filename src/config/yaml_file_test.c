@@ -121,7 +121,7 @@ static void keys_are_there_once(void **state)
 
 static void what_is_not_yaml_is_told_once(void **state)
 {
-    expect_file_complaint("listen: [a\nworkers: 2\n", 2, "not YAML");
+    expect_file_complaint("listen: [1\n", 2, "not YAML");
     expect_file_complaint("workers: 2\n\tpolicy: x\n", 2, "not YAML");
     expect_file_complaint("- a\n", 1, "settings are written `key: value`");
     expect_file_complaint("word\n", 1, "settings are written `key: value`");

@@ -61,7 +61,16 @@ static enum step failed(struct exchange *x, enum fail why)
         return begin(x, true);
     }
     attempt_over(x, why, false);
+    x->out.headers = STR_NONE;
     return choose_elsewhere(x, why);
+}
+
+/* While nothing has gone to the client, an answer that broke off is as good as none: another node may give a whole one. */
+static enum fail as_if_unanswered(enum fail why)
+{
+    if (why == FAIL_inter_chunk_timeout)
+        return FAIL_first_byte_timeout;
+    return why == FAIL_upstream_cut ? FAIL_upstream_reset : why;
 }
 
 void attempt_broken(struct exchange *x, enum fail why)
@@ -71,10 +80,21 @@ void attempt_broken(struct exchange *x, enum fail why)
         return;
     }
     buf_free(&x->up.hold);
-    exchange_wake(x, failed(x, why));
+    exchange_wake(x, failed(x, as_if_unanswered(why)));
 }
 
 /* ---- sending ----------------------------------------------------------------------------------------------------- */
+
+/* What the connection may wait for now, within the total that the settings allow. */
+static void wait_for(struct exchange *x, nsec patience, enum fail late)
+{
+    nsec due = worker_now(x->worker) + patience, total = x->settings->total_timeout;
+
+    if (total && x->in.at + total < due)
+        node_conn_deadline(x->up.conn, x->in.at + total, FAIL_total_timeout);
+    else
+        node_conn_deadline(x->up.conn, due, late);
+}
 
 static void expect_answer(struct exchange *x)
 {
@@ -82,8 +102,7 @@ static void expect_answer(struct exchange *x)
     nsec patience = x->up.patience ? x->up.patience : s->first_byte_timeout;
     bool may_load = x->ticket.model_hash && !x->ticket.lease.known_loaded;
 
-    node_conn_deadline(x->up.conn, worker_now(x->worker) + patience + (may_load ? s->load_timeout : 0),
-                       may_load ? FAIL_load_timeout : FAIL_first_byte_timeout);
+    wait_for(x, patience + (may_load ? s->load_timeout : 0), may_load ? FAIL_load_timeout : FAIL_first_byte_timeout);
 }
 
 static enum step send_request(struct exchange *x)
@@ -133,7 +152,7 @@ static void reset_attempt(struct exchange *x)
     x->up.redials = 0;
     x->up.status = 0;
     x->up.connect_ns = x->up.first_byte = x->up.sent = 0;
-    x->up.proven = x->up.failed_in_band = x->up.let_through = false;
+    x->up.proven = x->up.failed_in_band = x->up.let_through = x->up.large_is_last = false;
     x->up.said_text = STR_NONE;
     figures_clear(&x->up.figures);
 }
@@ -200,7 +219,7 @@ static void take_body(struct node_conn *nc, char *at, size_t n)
         return;
     }
     nc->ended = s == BODY_END;
-    node_conn_deadline(nc, worker_now(x->worker) + x->settings->inter_chunk_timeout, FAIL_inter_chunk_timeout);
+    wait_for(x, x->settings->inter_chunk_timeout, FAIL_inter_chunk_timeout);
     if (data.n || nc->ended)
         relay_take(x, data, nc->ended);
 }

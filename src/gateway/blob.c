@@ -1,17 +1,18 @@
 /* Blobs: the files that `create` builds from, streamed through to the node that will build, and never held.
  *
- *     client --read--> pieces --write--> node        more than 1 MiB on its way to the node: the client is not read
- *            <------- 201, or 200 at once ----       an early answer goes out at once; what still comes is read away for a while
+ *      client --read--> pieces --write--> node       more than 1 MiB on its way: the client is not read
+ *             <------- 201, or 200 at once ----      answered early: what still comes is read away for a while
  *
- * An upload walks the same road as any request, except that its body follows the head. It goes to one build node, the one
- * HEAD asks and create runs on: where the last blob went, while that node is up, else the first node that is up.
- * All files of a model so meet on one node, which then has the model; the others can get it by pull from a registry only.
- * Rejected: writing each blob to every node as it comes. The slowest would set the pace for all, most would never build, and what an
- * interrupted upload left on which node could not be told to the client in one status. */
+ * An upload walks the same road as any request, except that its body follows the head. It goes to one build node, the
+ * one HEAD asks and create runs on: where the last blob went, while that node is up, else the first node that is up.
+ * All files of a model so meet on one node, which then has the model; the others can get it by pull from a registry
+ * only. Rejected: writing each blob to every node as it comes. The slowest would set the pace for all, most would never
+ * build, and what an interrupted upload left on which node could not be told to the client in one status. */
 #include "gateway/fanout.h"
 
 #define ON_THE_WAY     MIB(1)
-#define CLIENTS_AFFAIR SECOND(86400) /* while a client is slow the node is not to blame; the client has a patience of its own */
+#define FOR_THE_CLIENT SECOND(86400) /* a node that waits for a slow client is not to blame, and that one has its own  \
+                                      */
 
 /* ---- pieces ------------------------------------------------------------------------------------------------------ */
 
@@ -27,13 +28,14 @@ static void mind_the_pace(struct exchange *x, bool last)
         node_conn_deadline(nc, now + x->settings->first_byte_timeout, FAIL_first_byte_timeout);
         return;
     }
-    node_conn_deadline(nc, now + (full ? x->settings->inter_chunk_timeout : CLIENTS_AFFAIR), FAIL_inter_chunk_timeout);
+    node_conn_deadline(nc, now + (full ? x->settings->inter_chunk_timeout : FOR_THE_CLIENT), FAIL_inter_chunk_timeout);
     if (full)
         client_hold_body(x);
 }
 
-/* What the wire does not take is dropped with it: a node that has closed may have answered first, and its reader will see. */
-static void send(struct exchange *x, struct str piece, bool last)
+/* What the wire does not take is dropped with it: a node that has closed may have answered first, and its reader will
+ * see. */
+static void send_piece(struct exchange *x, struct str piece, bool last)
 {
     char line[20];
     struct str size = { line, piece.n ? http_chunk_line(piece.n, line) : 0 };
@@ -59,7 +61,7 @@ static bool is_connected(const struct exchange *x)
 static void take_piece(struct exchange *x, struct str piece, bool last)
 {
     if (is_connected(x))
-        send(x, piece, last);
+        send_piece(x, piece, last);
     else if (piece.n && buf_append(&x->in.body_buf, piece))
         exchange_fail(x, FAIL_no_memory);
 }
@@ -72,7 +74,7 @@ static void follow_the_head(struct exchange *x)
     x->in.body = STR_NONE;
     if (!x->in.body_whole)
         client_want_body(x);
-    send(x, buf_str(&held), x->in.body_whole);
+    send_piece(x, buf_str(&held), x->in.body_whole);
     buf_free(&held);
 }
 
@@ -95,7 +97,7 @@ static void stream_the_body(struct exchange *x)
     client_hold_body(x);
 }
 
-/* ---- the answer: remembered on its way to the client -------------------------------------------------------------- */
+/* ---- the answer: remembered on its way to the client ------------------------------------------------------------- */
 
 static bool read_digest(struct exchange *x, uint8_t digest[32])
 {

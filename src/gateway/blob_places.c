@@ -1,5 +1,6 @@
-/* A small table scanned from end to end: it is asked once per upload and per create, never on a hot path, and a scan of 16 KiB costs
- * less than the two lines of code that a map's eviction would need to be right. The oldest note makes room. */
+/* A small table scanned from end to end: it is asked once per upload and per create, never on a hot path, and a scan of
+ * 16 KiB costs less than the two lines of code that a map's eviction would need to be right. The oldest note makes
+ * room. */
 #include "gateway/blob_places.h"
 #include <string.h>
 

@@ -1,13 +1,15 @@
-/* gateway/blob_places.h - which node has which blob that came through us: what makes HEAD, POST and create of one model meet on one
- * node.
+/* gateway/blob_places.h - which node has which blob that came through us: what makes HEAD, POST and create of one model
+ * meet on one node.
  *
- * Bounded: the newest BLOB_PLACES uploads and finds are remembered, each with the last few nodes it was seen on. Any thread. */
+ * Bounded: the newest BLOB_PLACES uploads and finds are remembered, each with the last few nodes it was seen on. Any
+ * thread. */
 #pragma once
 #include "base/str.h"
 #include <pthread.h>
 
-#define BLOB_PLACES 256 /* no model has as many files; older ones are found again by the HEAD that comes before each create */
-#define BLOB_NODES  4
+#define BLOB_PLACES                                                                                                    \
+    256 /* no model has as many files; older ones are found again by the HEAD that comes before each create */
+#define BLOB_NODES 4
 struct blob_place {
     uint8_t digest[32];
     uint64_t node[BLOB_NODES]; /* newest first; 0 = none */

@@ -3,6 +3,7 @@
  * The first write goes out at once. A later one goes out at once too if a millisecond has passed since the last; otherwise its bytes wait in
  * c->out, and the client in the worker's list of due ones, oldest first: one timer serves all. A burst of records so costs one
  * write instead of one each, and nobody below 1,000 records a second waits. Bytes that can be written are never copied. */
+#include "base/stamp.h"
 #include "gateway/gateway_private.h"
 
 #define PACE     MSEC(1)
@@ -76,6 +77,18 @@ static size_t head_room(const struct exchange *x)
            sizeof x->up.node_name + sizeof x->ticket.decision + (x->in.origin.n ? CORS_ROOM + x->in.origin.n : 0);
 }
 
+/* Answers of our own are dated by us (RFC 9110 section 6.6.1); those of nodes keep their date. */
+static char *put_date(char *at, struct worker *w)
+{
+    nsec wall = loop_wall(w->loop);
+
+    if (wall - w->date_at >= SECOND(1) || wall < w->date_at) {
+        stamp_http(wall, w->date);
+        w->date_at = wall - wall % SECOND(1);
+    }
+    return put_line(at, STR("Date: "), (struct str){ w->date, 29 });
+}
+
 static struct str put_head(struct client *c, struct exchange *x, char *at)
 {
     char *p = put_status(at, x->out.status);
@@ -86,6 +99,8 @@ static struct str put_head(struct client *c, struct exchange *x, char *at)
     p = put_line(p, STR("X-Request-Id: "), x->in.request_id);
     if (x->in.traceparent.n)
         p = put_line(p, STR("traceparent: "), x->in.traceparent);
+    if (!x->out.from_node)
+        p = put_date(p, c->worker);
     if (x->up.attempts)
         p = put_road(p, x);
     p = put_cors(p, x);

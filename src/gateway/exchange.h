@@ -95,6 +95,7 @@ struct exchange {
         enum dialect dialect;      /* of the node's records */
         struct buf hold;           /* unfinished record; whole unstreamed body; body of an error answer */
         bool let_through;          /* inside a record over 256 KiB */
+        bool large_is_last;        /* which has said done:true */
         bool proven, failed_in_band, hollow;
         struct figures figures;
         int said_status;           /* last error answer of a node, kept until nobody else is left to ask */

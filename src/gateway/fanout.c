@@ -1,14 +1,14 @@
 /* Fan-outs: pull, create, copy and delete, carried out by several nodes and answered once.
  *
- *     client's exchange (waits in `local`) <--- joint records, then one answer --- fan-out <--- child, child, child ---> nodes
+ *      client <-- parent, waiting in `local` <-- joint records, one answer -- fan-out <-- children <-- nodes
  *
- * When the last child is over, the nodes that did something are asked for their tags, and the answer waits (at most two seconds) until
- * they have told them: a model that was made is then usable through any worker at once, and one that was deleted is gone from the
- * views (ollama-api 6, items 22 and 23). Rejected: correcting the fleet's inventories by hand, which would be a second
- * source of truth about what nodes have.
+ * When the last child is over, the nodes that did something are asked for their tags, and the answer waits (at most two
+ * seconds) until they have told them: a model that was made is then usable through any worker at once, and one that was
+ * deleted is gone from the views (ollama-api 6, items 22 and 23). Rejected: correcting the fleet's inventories by hand,
+ * which would be a second source of truth about what nodes have.
  *
- * Nodes are always asked to stream their progress, also for a client that wants one object: a pull may be silent for an hour
- * otherwise, and nobody could tell it from a dead node. */
+ * Nodes are always asked to stream their progress, also for a client that wants one object: a pull may be silent for an
+ * hour otherwise, and nobody could tell it from a dead node. */
 #include "gateway/fanout.h"
 #include "api/progress.h"
 
@@ -22,10 +22,10 @@ static const struct fan {
     bool leaving_cancels; /* a client that leaves takes the work with it */
     enum fail (*targets)(struct fanout *f, const struct fleet_snapshot *s);
 } fans[] = {
-    { ROUTE_pull,   true,  true,  targets_pull   },
-    { ROUTE_create, true,  false, targets_create },
-    { ROUTE_copy,   false, false, targets_copy   },
-    { ROUTE_delete, false, false, targets_delete },
+    {ROUTE_pull,    true,  true,  targets_pull  },
+    { ROUTE_create, true,  false, targets_create},
+    { ROUTE_copy,   false, false, targets_copy  },
+    { ROUTE_delete, false, false, targets_delete},
 };
 static struct slab fanouts;
 
@@ -195,17 +195,6 @@ static struct child *first(struct fanout *f, enum fate fate)
     return NULL;
 }
 
-static void name_the_nodes(struct fanout *f, struct exchange *x)
-{
-    struct text t = { 0 };
-
-    for (unsigned i = 0; i < f->n && text_str(&t).n < 512; i++)
-        text_printf(&t, "%s%.*s", i ? ", " : "", STR_ARG(f->child[i].name));
-    if (!t.failed)
-        answer_header(x, STR("X-OllamaMax-Node"), text_str(&t));
-    text_free(&t);
-}
-
 /* A failure that a node has worded goes out with its status; ours with the row's. */
 static enum step answer_failure(struct exchange *x, const struct child *c, struct str message)
 {
@@ -277,7 +266,7 @@ static enum step answer_once(struct fanout *f, struct exchange *x)
     struct child *failed = first(f, FATE_FAILED), *lacks = first(f, FATE_LACKS);
 
     if (failed)
-        return answer_failure(x, failed, f->n == 1 ? failed->error : who_did_what(f));
+        return answer_failure(x, failed, f->n == 1 && failed->status ? failed->error : who_did_what(f));
     if (!count(f, FATE_DONE))
         return answer_failure(x, lacks, lacks->error);
     return answer(x, 200, STR_NONE, STR_NONE);
@@ -312,8 +301,6 @@ static enum step answer_parent(struct fanout *f)
     struct exchange *x = f->x;
     enum step s;
 
-    if (!x->tally.first)
-        name_the_nodes(f, x);
     s = f->progress ? answer_jointly(f, x) : answer_once(f, x);
     fanout_free(f);
     return s;
@@ -351,14 +338,15 @@ static void ends_alone(struct fanout *f)
 void fanout_child_over(struct child *c)
 {
     struct fanout *f = c->of;
+    struct exchange *x = f->x;
 
     f->ending |= c->why == FAIL_shutting_down;
     if (f->progress)
         progress_hears_the_end(c);
     if (--f->running)
         return;
-    if (f->x)
-        exchange_wake(f->x, settle(f));
+    if (x)
+        exchange_wake(x, settle(f));
     else
         ends_alone(f);
 }
@@ -389,6 +377,17 @@ static enum fail prepare(struct fanout *f)
     return why ? why : begin_progress(f);
 }
 
+static void name_the_nodes(const struct fanout *f)
+{
+    struct text t = { 0 };
+
+    for (unsigned i = 0; i < f->n && text_str(&t).n < 512; i++)
+        text_printf(&t, "%s%.*s", i ? ", " : "", STR_ARG(f->child[i].name));
+    if (!t.failed)
+        answer_header(f->x, STR("X-OllamaMax-Node"), text_str(&t));
+    text_free(&t);
+}
+
 static enum step refuse(struct fanout *f, enum fail why)
 {
     struct exchange *x = f->x;
@@ -417,6 +416,7 @@ enum step fanout_enter(struct exchange *x)
     why = prepare(f);
     if (why)
         return refuse(f, why);
+    name_the_nodes(f);
     x->local = f;
     x->local_stop = parent_stops;
     f->running = f->n + 1; /* one is ours, so that none of them ends it while we start the rest */

@@ -1,8 +1,11 @@
-/* A child: one node's part of a fan-out, an exchange of its own that walks the road from `choose` on with a ticket for that one node.
+/* A child: one node's part of a fan-out, an exchange of its own that walks the road from `choose` on with a ticket for
+ * that one node.
  *
- * So it gets a lease like any request: it counts as in flight, teaches the fleet what it meets, and a node that has just gone
- * down refuses it. Rejected: pins and attempts past the fleet's back, which would have needed a second way to give things back. */
+ * So it gets a lease like any request: it counts as in flight, teaches the fleet what it meets, and a node that has
+ * just gone down refuses it. Rejected: pins and attempts past the fleet's back, which would have needed a second way to
+ * give things back. */
 #include "gateway/fanout.h"
+#include <stdio.h>
 
 #define BODY_MAX KIB(64)
 
@@ -37,7 +40,8 @@ static bool is_proven(const struct child *c, struct exchange *x)
 {
     if (!c->of->progress)
         return true;
-    return c->streams ? x->up.proven : record_look_whole(DIALECT_OLLAMA, buf_str(&c->body), &x->up.figures, NULL) == MARK_DONE;
+    return c->streams ? x->up.proven
+                      : record_look_whole(DIALECT_OLLAMA, buf_str(&c->body), &x->up.figures, NULL) == MARK_DONE;
 }
 
 static void judge(struct child *c, struct exchange *x, enum fail why)
@@ -51,7 +55,7 @@ static void judge(struct child *c, struct exchange *x, enum fail why)
     else if (x->up.failed_in_band)
         fails(c, FAIL_upstream_said, 0, keep(c, x->up.said_text));
     else if (x->up.status >= 400)
-        fails(c, FAIL_upstream_said, x->up.status, keep(c, said(c)));
+        fails(c, x->up.status == 404 ? FAIL_model_not_found : FAIL_upstream_said, x->up.status, keep(c, said(c)));
     else if (!x->out.complete || !is_proven(c, x))
         fails(c, FAIL_upstream_garbage, 0, fail_sentence(FAIL_upstream_garbage));
     else
@@ -106,15 +110,25 @@ static void describe(const struct fanout *f, struct exchange *x)
     x->up.dialect = DIALECT_OLLAMA;
 }
 
+static void not_started(struct child *c)
+{
+    char text[80];
+    int n = snprintf(text, sizeof text, "the node is %.*s and still has the model", STR_ARG(c->absent));
+
+    if (c->absent.n)
+        fails(c, FAIL_no_holder_up, 0, keep(c, (struct str){ text, (size_t)n }));
+    else
+        fails(c, FAIL_no_memory, 0, fail_sentence(FAIL_no_memory));
+    fanout_child_over(c);
+}
+
 void child_start(struct child *c)
 {
     struct fanout *f = c->of;
-    struct exchange *x = c->down ? NULL : exchange_new(f->worker, OWNER_PARENT, c, &child_sink);
+    struct exchange *x = c->absent.n ? NULL : exchange_new(f->worker, OWNER_PARENT, c, &child_sink);
 
     if (!x) {
-        enum fail why = c->down ? FAIL_no_holder_up : FAIL_no_memory;
-        fails(c, why, 0, c->down ? STR("the node is down and still has the model") : fail_sentence(why));
-        fanout_child_over(c);
+        not_started(c);
         return;
     }
     c->x = x;

@@ -1,13 +1,15 @@
-/* Who is asked: decided from one snapshot of the fleet, which is copied for the purpose (a fan-out is rare, and may take minutes).
+/* Who is asked: decided from one snapshot of the fleet, which is copied for the purpose (a fan-out is rare, and may
+ * take minutes).
  *
- *     pull    all Ollama nodes that are up; with pull.replicas N those that have it already, then those with fewest models
- *     create  those that have every blob it names; else those that have `from`; else the build node, which pulls `from`
- *     copy    those that have the source           \  nobody known to: all that are up, and their 404s are the truth, whatever
- *     delete  those that have the model, down or not /  the inventories say that are up to 30 s old
+ *      pull    all Ollama nodes that are up; with pull.replicas N those that have it already, then the emptiest
+ *      create  those that have every blob it names; else those that have `from`; else the build node
+ *      copy    those that have the source
+ *      delete  those that have the model, also when they are down: then they are named in the answer
  *
- * How much room a node's disk has is not to be learnt through Ollama's API: a node without room says so, and is named. */
+ * Where nobody is known to have what is copied or deleted, all that are up are asked, and their 404s are the truth:
+ * inventories may be 30 s old. How much room a node's disk has is not to be learnt through Ollama's API: a node
+ * without room says so, and is named. */
 #include "gateway/fanout.h"
-#include <stdlib.h>
 
 struct chosen {
     const struct node_view **node;
@@ -96,7 +98,8 @@ static enum fail take(struct fanout *f, const struct fleet_snapshot *s, const st
         return FAIL_no_memory;
     for (unsigned i = 0; i < c->n; i++) {
         const struct node_view *n = c->node[i];
-        f->child[i] = (struct child){ .of = f, .node_id = n->id, .name = str_dup(&f->arena, n->name), .down = !is_up(n) };
+        f->child[i] = (struct child){ .of = f, .node_id = n->id, .name = str_dup(&f->arena, n->name) };
+        f->child[i].absent = is_up(n) ? STR_NONE : node_state_name(n->state);
     }
     f->n = c->n;
     return f->arena.failed ? FAIL_no_memory : OK;
@@ -104,7 +107,7 @@ static enum fail take(struct fanout *f, const struct fleet_snapshot *s, const st
 
 /* ---- by route ---------------------------------------------------------------------------------------------------- */
 
-static unsigned emptier(const struct node_view *a, const struct node_view *b, struct str key)
+static bool emptier(const struct node_view *a, const struct node_view *b, struct str key)
 {
     bool has = has_model(a, key);
 

@@ -162,6 +162,8 @@ void gateway_run(struct gateway *g)
     loop_run(first, NULL, NULL);
     for (unsigned i = 1; i < g->workers; i++)
         pthread_join(g->worker[i]->thread, NULL);
+    for (unsigned i = g->workers; i-- > 0;) /* the caller's own at the end */
+        worker_take_last_mail(g->worker[i]);
 }
 
 static void tell_all(struct gateway *g, unsigned bits)

@@ -81,6 +81,7 @@ enum step ops_enter(struct exchange *x);
 bool ops_allowed(const struct exchange *x); /* loopback or admin key */
 
 /* worker.c */
+void worker_take_last_mail(struct worker *w); /* after all threads have ended; the caller becomes that worker meanwhile */
 void worker_maybe_drained(struct worker *w); /* a draining gateway stops when its last client has gone */
 
 /* fanout.c */

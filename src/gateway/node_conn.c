@@ -196,6 +196,7 @@ static struct node_conn *take_idle(struct node_conn *nc, struct exchange *x)
 {
     idle_ends(nc);
     busy_begins(nc, x);
+    nc->state = NODE_CONN_SENT;
     nc->reused = true;
     nc->got_byte = nc->ended = false;
     meter_add(nc->worker->meter, COUNT_node_reuses, 1);
@@ -319,8 +320,19 @@ void node_conns_close_idle(struct worker *w, uint64_t node_id)
             close_surplus(w->pools[i], 0);
 }
 
+/* Oldest last: connections nobody has wanted for long, to nodes that are gone perhaps. */
+static void close_old(struct node_pool *p, nsec before)
+{
+    struct list *l;
+
+    while ((l = list_last(&p->idle)) && CONTAINER(l, struct node_conn, link)->idle_since < before)
+        node_conn_drop(CONTAINER(l, struct node_conn, link));
+}
+
 void node_conns_tidy(struct worker *w)
 {
+    nsec before = worker_now(w) - worker_settings(w)->node_idle_timeout;
+
     for (unsigned i = 0; i < POOLS; i++) {
         struct node_pool *p = w->pools[i];
         if (!p)
@@ -328,6 +340,7 @@ void node_conns_tidy(struct worker *w)
         p->peak_at = (p->peak_at + 1) % PEAK_SLOTS;
         p->peak[p->peak_at] = p->n_busy;
         close_surplus(p, pool_peak(p) + SPARE);
+        close_old(p, before);
     }
 }
 

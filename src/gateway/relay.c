@@ -61,14 +61,39 @@ static void push(struct exchange *x, struct str bytes, bool last)
 
 static void done(struct exchange *x, enum fail why)
 {
+    x->tally.why = why;
     attempt_over(x, why, false);
     exchange_wake(x, STEP_FINISH);
+}
+
+/* Does the beginning of a large record already say that it is the last? (generate's `context` makes final records of any size, and stands
+ * behind `done`.) Members are read one by one until one is cut off. */
+static bool begins_as_last(const struct exchange *x, struct str head)
+{
+    struct str rest = str_drop(str_trim(head), 1);
+    struct json key, value = { 0 };
+
+    if (x->up.form != FORM_NDJSON)
+        return false;
+    do {
+        key = json_parse(rest, &rest);
+        rest = str_trim(rest);
+        if (key.kind != JSON_STRING || !rest.n || rest.p[0] != ':')
+            return false;
+        value = json_parse(str_drop(rest, 1), &rest);
+        if (value.kind == JSON_TRUE && json_key_is(key.raw, STR("done")))
+            return true;
+        rest = str_trim(rest);
+    } while (value.kind != JSON_BAD && rest.n && rest.p[0] == ',' && (rest = str_drop(rest, 1), true));
+    return false;
 }
 
 /* The unfinished record has grown too large to be held back. */
 static void let_through(struct exchange *x)
 {
     struct buf big = x->up.hold;
+
+    x->up.large_is_last = begins_as_last(x, buf_str(&big));
 
     x->up.hold = (struct buf){ 0 };
     x->up.let_through = true;
@@ -96,7 +121,8 @@ static void keep_error(struct exchange *x, struct str body, struct str message)
     x->up.said_text = message;
 }
 
-static enum fail judge_error(struct exchange *x, struct str body)
+/* An error answer, or the text of an error record: is it this node's failure, so that somebody else may do better? */
+static enum fail judge_error(const struct exchange *x, struct str body)
 {
     switch (record_said(x->up.status, body)) {
     case SAID_BUSY: return FAIL_upstream_busy;
@@ -106,23 +132,28 @@ static enum fail judge_error(struct exchange *x, struct str body)
     }
 }
 
+static enum fail judge_error(struct exchange *x, struct str body, struct str message)
+{
+    if (x->up.status < 400)
+        return OK;
+    keep_error(x, body, message);
+    return judge_said(x, body);
+}
+
 static enum fail judge_whole(struct exchange *x, struct str body)
 {
     struct json error = { 0 };
-    enum record_mark mark;
+    enum record_mark mark = MARK_NONE;
 
     if (x->owner_kind != OWNER_CLIENT)
         return OK; /* whoever asked judges for himself */
     if (x->route.row && x->route.row->flags & ROUTE_NO_RETRY)
         return OK; /* nobody else will be asked: the node's own words are the best there are */
-    if (!x->route.row || x->route.row->kind != KIND_MODEL || x->route.row->id == ROUTE_v1_transcribe)
-        return x->up.status >= 400 ? judge_error(x, body) : OK;
-    mark = record_look_whole(x->up.dialect, body, &x->up.figures, &error);
+    if (x->route.row && x->route.row->kind == KIND_MODEL && x->route.row->id != ROUTE_v1_transcribe)
+        mark = record_look_whole(x->up.dialect, body, &x->up.figures, &error);
     if (x->up.status >= 400)
         keep_error(x, body, said(x, error));
-    if (x->up.status >= 400)
-        return judge_error(x, body);
-    return mark == MARK_ERROR ? FAIL_upstream_error : OK; /* LM Studio says 200 and an error */
+    return x->up.status >= 400 || mark == MARK_ERROR ? judge_said(x, body) : OK; /* LM Studio says 200 and an error */
 }
 
 static void whole_answer(struct exchange *x, struct str body)
@@ -172,14 +203,16 @@ static void stream_ended(struct exchange *x)
         done(x, FAIL_upstream_said);
         return;
     }
-    attempt_over(x, FAIL_upstream_cut, false);
-    exchange_wake(x, answer_fail(x, FAIL_upstream_cut, STR_NONE));
+    attempt_broken(x, FAIL_upstream_cut);
 }
 
-/* Before the first record has gone out, an error record is as good as an error answer: somebody else may do better. */
-static bool error_comes_first(struct exchange *x, enum record_mark mark)
+/* Before the first record has gone out, an error record is as good as an error answer: somebody else may do better, unless it is the
+ * request's own fault. */
+static enum fail judge_first(struct exchange *x)
 {
-    return mark == MARK_ERROR && x->stage == STAGE_ATTEMPT && x->route.row && x->route.row->kind == KIND_MODEL;
+    bool first = x->stage == STAGE_ATTEMPT && x->route.row && x->route.row->kind == KIND_MODEL;
+
+    return first ? judge_said(x, x->up.said_text) : OK;
 }
 
 /* Whole records, ready to go. False: the exchange is over, or elsewhere. */
@@ -195,8 +228,9 @@ static bool take_records(struct exchange *x, struct str records, unsigned n)
     }
     if (mark == MARK_ERROR) {
         x->up.said_text = said(x, error);
-        if (error_comes_first(x, mark)) {
-            attempt_broken(x, FAIL_upstream_error);
+        enum fail why = judge_first(x);
+        if (why) {
+            attempt_broken(x, why);
             return false;
         }
         x->up.failed_in_band = true;
@@ -204,9 +238,10 @@ static bool take_records(struct exchange *x, struct str records, unsigned n)
     x->tally.records += n;
     x->up.proven = mark == MARK_DONE && !x->up.failed_in_band;
     push(x, records, x->up.proven);
-    if (x->up.proven)
-        done(x, OK);
-    return !x->up.proven;
+    if (!x->up.proven)
+        return true;
+    done(x, OK);
+    return false;
 }
 
 static bool take_first_part(struct exchange *x, struct str in, size_t whole, unsigned n)
@@ -242,6 +277,19 @@ static bool take_rest(struct exchange *x, struct str rest)
     return true;
 }
 
+/* The end of the large record, and perhaps more: what follows is clean again. */
+static bool take_large_end(struct exchange *x, struct str in, unsigned n)
+{
+    x->up.let_through = false;
+    if (!x->up.large_is_last)
+        return take_records(x, in, n);
+    x->tally.records += n;
+    x->up.proven = true;
+    push(x, in, true);
+    done(x, OK);
+    return false;
+}
+
 static struct str last_bytes(const struct buf *b)
 {
     struct str s = buf_str(b);
@@ -254,10 +302,8 @@ static void take_stream(struct exchange *x, struct str in, bool end)
     unsigned n = 0;
     size_t whole = in.n ? record_whole(x->up.form, last_bytes(&x->up.hold), in, &n) : 0;
 
-    if (whole && x->up.let_through) { /* the end of the large record: what follows is clean again */
-        x->up.let_through = false;
-        x->tally.records++;
-        if (!take_records(x, str_take(in, whole), n))
+    if (whole && x->up.let_through) {
+        if (!take_large_end(x, str_take(in, whole), n))
             return;
     } else if (whole && !take_first_part(x, in, whole, n)) {
         return;

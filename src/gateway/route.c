@@ -48,9 +48,11 @@ static void read_wishes(struct exchange *x)
 
     x->ticket.band = BAND_NORMAL;
     x->ticket.tenant = str_hash(x->in.tenant);
-    x->ticket.deadline = NEVER;
+    x->ticket.deadline = x->in.at + x->settings->queue_max_wait;
+    if (x->settings->total_timeout)
+        x->ticket.deadline = MIN(x->ticket.deadline, x->in.at + x->settings->total_timeout);
     if (x->in.deadline_ms.n && str_u64(x->in.deadline_ms, &ms) && ms < 86400000)
-        x->ticket.deadline = x->in.at + MSEC(ms);
+        x->ticket.deadline = MIN(x->ticket.deadline, x->in.at + MSEC((nsec)ms));
     if (!ops_allowed(x))
         return;
     x->ticket.pin = x->in.pin;

@@ -24,6 +24,7 @@ struct gateway_settings *gateway_settings_new(void)
     s->inter_chunk_timeout = SECOND(300);
     s->client_head_timeout = SECOND(30);
     s->client_idle_timeout = SECOND(60);
+    s->node_idle_timeout = SECOND(90);
     s->body_max = MIB(64);
     s->bodies_max = MIB(1024);
     s->head_max = KIB(64);

@@ -59,7 +59,7 @@ void worker_maybe_drained(struct worker *w)
 {
     struct worker *first = w->gateway->worker[0];
 
-    if (w->draining && list_empty(&w->clients))
+    if (w->draining && !w->stopping && list_empty(&w->clients))
         loop_post(first->loop, &first->control, CONTROL_DRAINED);
 }
 
@@ -88,6 +88,15 @@ static void stop_when_idle(struct worker *w)
         loop_stop(w->loop);
 }
 
+/* The last posts of one worker may find another already stopped. When no thread is left to post, each takes what lies in its mailbox. */
+void worker_take_last_mail(struct worker *w)
+{
+    do {
+        stop_when_idle(w);
+        loop_run(w->loop, NULL, NULL);
+    } while (w->jobs);
+}
+
 void worker_job_begins(struct worker *w)
 {
     w->jobs++;
@@ -110,7 +119,7 @@ static void told(struct mail *m, unsigned bits)
         loop_timer_set(w->loop, &w->fleet_timer, atomic_load(&w->fleet_due));
     if (bits & CONTROL_DRAIN)
         begin_drain(w);
-    if (bits & CONTROL_DRAINED)
+    if ((bits & CONTROL_DRAINED) && !w->stopping)
         end_if_drained(w->gateway);
     if (bits & CONTROL_STOP)
         stop_when_idle(w);

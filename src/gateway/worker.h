@@ -55,6 +55,9 @@ struct worker {
     bool draining, stopping;
     pthread_t thread;
 
+    char date[32];             /* of date_at's second, for answers of our own */
+    nsec date_at;
+
     struct http_head head;   /* the parser's, valid until the next parse */
     char scratch[SCRATCH_BYTES]; /* where sockets are read into */
 };

@@ -65,13 +65,15 @@ void sim_model_delete(struct sim_model **m);
 /* By any spelling; NULL. The exact name only, for kinds that have it so. */
 struct sim_model *sim_model_find(const struct simnode *n, struct str name);
 /* Loaded, and never to leave, as the kinds that serve one model have it. */
-enum fail sim_model_pin(struct sim_model *m);
+void sim_model_pin(struct sim_model *m);
 /* Leads to sim_run_loaded, now or later, unless refused: FAIL_queue_full. */
 enum fail sim_model_want(struct sim_run *r);
 /* The run has its model loaded; leads to sim_run_slotted, now or later. */
 void sim_model_want_slot(struct sim_run *r);
 /* Wherever the run is: out of queues, its slot free, a load that it started undone. */
 void sim_model_leave(struct sim_run *r);
+/* The machine has died: nothing is loaded any more. No client is left. */
+void sim_models_unload(struct simnode *n);
 /* From now on the model stays so long without work. */
 void sim_model_keep(struct sim_model *m, nsec keep_alive);
 uint32_t sim_model_parameters(const struct sim_model *m); /* in millions */
@@ -105,8 +107,9 @@ struct sim_run {
     uint32_t context;  /* num_ctx */
     bool stream, wants_usage, only_load, raw, base64, keep_set;
     nsec keep;
-    struct json inputs; /* embeddings */
-    uint32_t dimensions;
+    uint64_t *inputs; /* embeddings: a hash for each text */
+    uint32_t n_inputs, dimensions;
+    bool one_input; /* a string, not an array */
 
     /* what will be said (sim_words.c) */
     uint64_t hash;
@@ -129,17 +132,19 @@ void sim_run_loaded(struct sim_run *r);
 void sim_run_slotted(struct sim_run *r);
 void sim_run_resume(struct sim_client *c); /* the socket takes bytes again */
 void sim_run_cancel(struct sim_client *c);
-bool sim_run_may_begin(struct sim_run *r);
+/* No load and no queue before it. */
+bool sim_run_may_begin(const struct sim_run *r);
 
 /* ---- what is said ------------------------------------------------------------------------------------------------ */
-/* Decides on text, thoughts, tool call and lengths. `limit`: most tokens, 0 = no limit; `ceiling`: rather a bound than
- * a wish, as with Anthropic, where it has to be given. */
-enum fail sim_words_plan(struct sim_client *c, const struct peek *p, struct str body, bool ceiling);
+/* Decides on text, thoughts, tool call and lengths. FAIL_bad_value: thoughts are wanted of a model that has none. */
+enum fail sim_words_plan(struct sim_client *c, const struct peek *p, struct str body);
 /* Tokens [from, to) as one JSON string. */
 void sim_words_quote(struct text *t, const struct sim_run *r, uint32_t from, uint32_t to);
 struct str sim_done_reason(const struct sim_run *r); /* "stop", "length" */
-/* A JSON value that a schema allows. */
-void sim_schema_sample(struct text *t, struct json schema, uint64_t hash);
+/* A JSON value that the schema allows, with "[simulated]" in its texts (sim_schema.c). */
+void sim_schema_sample(struct arena *a, struct text *t, struct json schema, uint64_t hash);
+uint64_t sim_mix(uint64_t x); /* one random number out of another */
+struct str sim_word(uint64_t hash, uint32_t i);
 
 /* ---- clients ----------------------------------------------------------------------------------------------------- */
 enum sim_client_state { CLIENT_HEAD, CLIENT_BODY, CLIENT_BUSY, CLIENT_LINGER };
@@ -209,6 +214,7 @@ void sim_flush(struct sim_client *c);
 #define TYPE_SSE    STR("text/event-stream")
 #define TYPE_TEXT   STR("text/plain; charset=utf-8")
 /* Small writers for records. */
+void sim_put_call_id(struct text *t, const struct sim_run *r); /* "call_..." in quotes */
 void sim_put_stamp(struct text *t, nsec wall);
 void sim_put_f64(struct text *t, double v);
 
@@ -258,10 +264,9 @@ void sim_answer_faults(struct sim_client *c, struct str body);
 void sim_answer_stats(struct sim_client *c, struct str body);
 
 /* ---- requests for model work (sim_read.c) ------------------------------------------------------------------------ */
-/* The body (decompressed where need be) looked at, its model found, or the error answered. `c->run` is begun. NULL: it
- * has been answered. */
-struct sim_model *sim_read_work(struct sim_client *c, struct str *body, const struct sim_voice *v, struct peek *out);
-/* The same for routes of management: 400 for a bad body. False: it has been answered. */
+/* Everything from a body to an answer in this voice, or to the error that Ollama gives. */
+void sim_work_begin(struct sim_client *c, struct str body, const struct sim_voice *v);
+/* For routes of management: looks at the body. False: an error has been answered. */
 bool sim_read_body(struct sim_client *c, struct str body, struct peek *out);
 
 /* ---- faults ------------------------------------------------------------------------------------------------------ */
@@ -276,6 +281,8 @@ struct sim_fault {
 /* What strikes this request, if anything does, goes into c->struck; returns how long it stalls. */
 nsec sim_fault_strikes(struct sim_client *c);
 void sim_fault_answer(struct sim_client *c); /* as c->struck has it */
+void sim_fault_clear(struct simnode *n);
+enum fail sim_listen(struct simnode *n, const struct addr *at, struct addr *out_bound);
 
 /* ---- the node ---------------------------------------------------------------------------------------------------- */
 struct sim_blob {
@@ -299,7 +306,6 @@ struct simnode {
 
     struct list models; /* installed, newest first */
     struct map by_key;
-    struct list loaded; /* not kept sorted: few */
     struct list pending; /* runs that need a load, first come first served; the first may be loading */
     unsigned n_pending;
     uint64_t vram_used;

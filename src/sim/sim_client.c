@@ -247,34 +247,6 @@ static bool is_whole(const struct sim_client *c, struct str in)
     return c->framing.framing == BODY_NONE || (c->framing.framing == BODY_LENGTH && c->framing.left <= in.n);
 }
 
-static struct str take_head(struct sim_client *c, struct str in)
-{
-    struct http_head *h = &c->node->head;
-    struct http_frame frame;
-    enum fail why = OK;
-    enum http_parse found = http_parse_request(in, HEAD_MAX, h, &why);
-    if (found == HTTP_MORE) {
-        if (buf_append(&c->in, in))
-            sim_client_doom(c);
-        return STR_NONE;
-    }
-    if (found == HTTP_DONE)
-        why = http_request_frame(h, &frame);
-    if (why) {
-        refuse_head(c, why);
-        return STR_NONE;
-    }
-    open_request(c, h, &frame);
-    in = str_drop(in, h->bytes);
-    if (!is_whole(c, in)) {
-        begin_body(c, frame.expect_continue);
-        return in;
-    }
-    size_t n = c->framing.framing == BODY_NONE ? 0 : (size_t)c->framing.left;
-    dispatch(c, str_take(in, n));
-    return str_drop(in, n);
-}
-
 static bool take_piece(struct sim_client *c, struct str piece)
 {
     if (c->on_piece) {
@@ -299,6 +271,34 @@ static struct str take_body(struct sim_client *c, struct str in)
         }
     }
     return STR_NONE;
+}
+
+static struct str take_head(struct sim_client *c, struct str in)
+{
+    struct http_head *h = &c->node->head;
+    struct http_frame frame;
+    enum fail why = OK;
+    enum http_parse found = http_parse_request(in, HEAD_MAX, h, &why);
+    if (found == HTTP_MORE) {
+        if (buf_append(&c->in, in))
+            sim_client_doom(c);
+        return STR_NONE;
+    }
+    if (found == HTTP_DONE)
+        why = http_request_frame(h, &frame);
+    if (why) {
+        refuse_head(c, why);
+        return STR_NONE;
+    }
+    open_request(c, h, &frame);
+    in = str_drop(in, h->bytes);
+    if (!is_whole(c, in)) {
+        begin_body(c, frame.expect_continue);
+        return take_body(c, in);
+    }
+    size_t n = c->framing.framing == BODY_NONE ? 0 : (size_t)c->framing.left;
+    dispatch(c, str_take(in, n));
+    return str_drop(in, n);
 }
 
 /* ---- what arrives ------------------------------------------------------------------------------------------------ */

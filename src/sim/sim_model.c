@@ -116,6 +116,11 @@ static void unload(struct sim_model *m)
         buf_free(&m->slots[i].prompt);
 }
 
+void sim_models_unload(struct simnode *n)
+{
+    list_each(l, &n->models) unload(CONTAINER(l, struct sim_model, link));
+}
+
 static void free_model(struct sim_model *m)
 {
     unload(m);
@@ -137,9 +142,11 @@ void sim_model_delete(struct sim_model **at)
     *at = NULL;
     map_del(&m->node->by_key, name_key(&m->name));
     list_del(&m->link);
+    struct simnode *n = m->node;
     m->deleted = true;
     m->users++;
     drop_user(m);
+    schedule(n);
 }
 
 static struct sim_model *find_exactly(const struct simnode *n, struct str name)
@@ -199,8 +206,10 @@ static void is_loaded(struct sim_model *m)
     m->count.loads++;
     m->node->stats.loads++;
     m->node->stats.loaded++;
+    m->users++; /* who runs now may be the last, and done before schedule returns */
     schedule(m->node);
     go_idle(m);
+    drop_user(m);
 }
 
 static void timed(struct timer *t)
@@ -325,7 +334,6 @@ enum fail sim_model_want(struct sim_run *r)
         return FAIL_queue_full;
     m->users++;
     m->count.requests++;
-    loop_timer_cancel(n->loop, m->residency == MODEL_LOADED ? &m->timer : &(struct timer){ 0 });
     if (at_once) {
         sim_run_loaded(r);
         return OK;
@@ -338,14 +346,13 @@ enum fail sim_model_want(struct sim_run *r)
     return OK;
 }
 
-enum fail sim_model_pin(struct sim_model *m)
+void sim_model_pin(struct sim_model *m)
 {
     m->residency = MODEL_LOADED;
     m->keep_alive = m->expires = NEVER;
     m->context = m->can & CAN_EMBED ? 2048 : 8192;
     m->node->vram_used += sim_model_vram(m);
     m->node->stats.loaded++;
-    return OK;
 }
 
 void sim_model_keep(struct sim_model *m, nsec keep_alive)

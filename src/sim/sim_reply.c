@@ -205,3 +205,8 @@ void sim_put_f64(struct text *t, double v)
     at = put_u64(at, fraction);
     text_put(t, str_span(digits, at));
 }
+
+void sim_put_call_id(struct text *t, const struct sim_run *r)
+{
+    text_printf(t, "\"call_%08x\"", (unsigned)(r->id >> 8));
+}

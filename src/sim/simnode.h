@@ -16,7 +16,7 @@ struct str sim_kind_name(enum sim_kind k);
 
 struct simnode_model {
     struct str name;
-    uint64_t size; /* bytes; 0: guessed from the name ("8b" in the tag) */
+    uint64_t size; /* bytes; 0: guessed from the name ("8b") */
 };
 /* Strings and models are copied by simnode_open. */
 struct simnode_spec {
@@ -34,11 +34,6 @@ struct simnode_spec {
 };
 /* No models, no address; the speeds of a mid-size graphics card (interface.md). */
 struct simnode_spec simnode_spec_usual(void);
-/* "llama3.2" or "llama3.2:latest=2GiB", as `--model` takes it; false if it is neither. Strings point into `text`. */
-bool simnode_model_read(struct str text, struct simnode_model *out);
-/* What a number of bytes is as a person writes it: "274877906944", "2GiB", "512MiB", "24GB". */
-bool simnode_bytes_read(struct str text, uint64_t *out);
-
 struct simnode;
 /* Once per process, before the first node and after the last; conn_pools_init and the pools of base/ come before. */
 void simnode_pools_init(void);

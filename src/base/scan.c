@@ -1,0 +1,291 @@
+/* base/scan.c - jumps from quote to quote.
+ *
+ * A gateway mostly passes JSON over: it wants a handful of members near the top of a body that is nearly all string. So
+ * the work is finding where strings end, and that is glibc's memchr:
+ *
+ *     {"role":"user","content":"say \"hi\" to C:\\"}
+ *                              ^     ^   ^        ^ an even number of backslashes before it: the end
+ *                              from  odd: escaped, go on behind it
+ *
+ * The backslashes counted for one quote lie behind the quote before it, so no byte is counted twice. Between strings a
+ * small loop takes one token at a time; each open container is one bit (object or array) on the C stack: nothing
+ * recurses, nothing allocates.
+ *
+ * Tried on chat bodies of 1 and 200 KB and rejected: one pass that stops at quotes, backslashes and control characters
+ * alike, 16 bytes at a time (2.2 and 3.4 times as long: real prompts have an escape every fifty bytes), and looking
+ * only for controls after memchr (1.2 and 1.6). Hence json_skim, and json_parse which reads string contents in a loop
+ * of its own; the bodies that matter for speed go on to a node that refuses them in full. */
+#include "base/scan.h"
+
+#define DEPTH_MAX 512
+
+/* The open containers, one bit each: an object? `object` tells it of the innermost. */
+struct nest {
+    uint64_t objects[DEPTH_MAX / 64];
+    unsigned depth;
+    bool object;
+};
+
+/* --- tokens --- */
+
+static inline bool is_digit(char c)
+{
+    return (unsigned char)(c - '0') < 10;
+}
+
+static int hex_digit(char c)
+{
+    if (is_digit(c))
+        return c - '0';
+    char low = (char)(c | 0x20);
+    return low >= 'a' && low <= 'f' ? low - 'a' + 10 : -1;
+}
+
+int32_t scan_hex_four(const char *p, const char *end)
+{
+    if (end - p < 4)
+        return -1;
+    int32_t value = 0;
+    for (int i = 0; i < 4; i++) {
+        int digit = hex_digit(p[i]);
+        if (digit < 0)
+            return -1;
+        value = value << 4 | digit;
+    }
+    return value;
+}
+
+/* How many bytes the escape at p takes; 0 if it is none. */
+static size_t escape_bytes(const char *p, const char *end)
+{
+    if (end - p < 2)
+        return 0;
+    if (p[1] == 'u')
+        return scan_hex_four(p + 2, end) < 0 ? 0 : 6;
+    return p[1] && strchr("\"\\/bfnrt", p[1]) ? 2 : 0;
+}
+
+/* The first byte between the quotes of a string that RFC 8259 section 7 forbids, or NULL. */
+static const char *string_fault(const char *p, const char *end)
+{
+    while (p < end) {
+        size_t step = *p == '\\' ? escape_bytes(p, end) : (unsigned char)*p >= 0x20;
+        if (step == 0)
+            return p;
+        p += step;
+    }
+    return NULL;
+}
+
+/* At the end of a text the call of memchr would cost more than its work. */
+static inline const char *find_quote(const char *p, const char *end)
+{
+    if (end - p >= LEAP)
+        return memchr(p, '"', (size_t)(end - p));
+    while (p < end && *p != '"')
+        p++;
+    return p < end ? p : NULL;
+}
+
+static inline bool is_escaped(const char *from, const char *quote)
+{
+    const char *p = quote;
+    while (p > from && p[-1] == '\\')
+        p--;
+    return (quote - p) & 1;
+}
+
+bool scan_any_string(struct scan *s)
+{
+    const char *from = s->at + 1, *p = from, *quote;
+    while ((quote = find_quote(p, s->end)) && is_escaped(p, quote))
+        p = quote + 1;
+    const char *fault = quote && s->strict ? string_fault(from, quote) : NULL;
+    s->at = !quote ? s->end : fault ? fault : quote + 1;
+    return quote && !fault;
+}
+
+static bool take_digits(struct scan *s)
+{
+    const char *p = s->at;
+    while (p < s->end && is_digit(*p))
+        p++;
+    bool any = p > s->at;
+    s->at = p;
+    return any;
+}
+
+static bool take_number(struct scan *s)
+{
+    scan_take(s, '-');
+    if (!scan_take(s, '0') && !take_digits(s))
+        return false;
+    if (scan_take(s, '.') && !take_digits(s))
+        return false;
+    if (!scan_take(s, 'e') && !scan_take(s, 'E'))
+        return true;
+    if (!scan_take(s, '+'))
+        scan_take(s, '-');
+    return take_digits(s);
+}
+
+static inline bool take_word(struct scan *s, const char *word, size_t n)
+{
+    if ((size_t)(s->end - s->at) >= n && memcmp(s->at, word, n) == 0) {
+        s->at += n;
+        return true;
+    }
+    while (scan_take(s, *word))
+        word++;
+    return false;
+}
+
+/* Neither string nor container. */
+static bool take_plain(struct scan *s)
+{
+    switch (s->at < s->end ? *s->at : '\0') {
+    case 't': return take_word(s, "true", 4);
+    case 'f': return take_word(s, "false", 5);
+    case 'n': return take_word(s, "null", 4);
+    default: return take_number(s);
+    }
+}
+
+/* --- containers --- */
+
+static inline bool at_opening(const struct scan *s)
+{
+    return scan_here(s, '{') || scan_here(s, '[');
+}
+static inline bool at_closing(const struct nest *n, const struct scan *s)
+{
+    return scan_here(s, n->object ? '}' : ']');
+}
+
+static inline bool enter(struct nest *n, struct scan *s)
+{
+    if (n->depth == DEPTH_MAX)
+        return false;
+    uint64_t *word = &n->objects[n->depth / 64], bit = 1ull << (n->depth % 64);
+    n->object = *s->at == '{';
+    *word = n->object ? *word | bit : *word & ~bit;
+    n->depth++;
+    s->at++;
+    scan_blank(s);
+    return true;
+}
+
+static inline void leave_closed(struct nest *n, struct scan *s)
+{
+    scan_blank(s);
+    while (n->depth > 0 && at_closing(n, s)) {
+        s->at++;
+        unsigned outer = --n->depth - 1;
+        if (n->depth == 0)
+            return;
+        n->object = n->objects[outer / 64] >> (outer % 64) & 1;
+        scan_blank(s);
+    }
+}
+
+bool scan_any_key(struct scan *s, struct str *out_key)
+{
+    const char *from = s->at;
+    if (!scan_here(s, '"') || !scan_any_string(s))
+        return false;
+    *out_key = str_span(from, s->at);
+    scan_blank(s);
+    if (!scan_take(s, ':'))
+        return false;
+    scan_blank(s);
+    return true;
+}
+
+static inline bool take_key(struct scan *s)
+{
+    struct str key;
+    if (!(s->at < s->end && scan_tight_key(s, s->at, &key))) {
+        struct scan copy = *s;
+        struct str odd = STR_NONE;
+        bool good = scan_any_key(&copy, &odd);
+        s->at = copy.at;
+        if (!good)
+            return false;
+        key = odd;
+    }
+    s->keys |= scan_key_bit(key.p + 1, key.n - 2);
+    return true;
+}
+
+/* What stands before the value of a member: its key, in an object. */
+static inline bool take_lead(const struct nest *n, struct scan *s)
+{
+    scan_blank(s);
+    return !n->object || take_key(s);
+}
+
+static inline bool take_scalar(struct scan *s)
+{
+    if (scan_here(s, '"'))
+        return scan_string(s);
+    if (scan_whole_number(s))
+        return true;
+    struct scan copy = *s;
+    bool good = take_plain(&copy);
+    s->at = copy.at;
+    return good;
+}
+
+/* From an opening bracket past the one that closes it. */
+static inline bool take_nested(struct scan *s)
+{
+    struct nest nest = { .depth = 0 };
+    do {
+        bool opened = at_opening(s);
+        if (opened ? !enter(&nest, s) : !take_scalar(s))
+            return false;
+        if (opened && !at_closing(&nest, s)) {
+            if (!take_lead(&nest, s))
+                return false;
+            continue;
+        }
+        leave_closed(&nest, s);
+        if (nest.depth > 0 && (!scan_take(s, ',') || !take_lead(&nest, s)))
+            return false;
+    } while (nest.depth > 0);
+    return true;
+}
+
+static bool take_container(struct scan *s)
+{
+    struct scan copy = *s;
+    bool good = take_nested(&copy);
+    *s = copy;
+    return good;
+}
+
+enum json_kind scan_any_value(struct scan *s)
+{
+    enum json_kind kind;
+    switch (s->at < s->end ? *s->at : '\0') {
+    case '{': return take_container(s) ? JSON_OBJECT : JSON_BAD;
+    case '[': return take_container(s) ? JSON_ARRAY : JSON_BAD;
+    case '"': return scan_any_string(s) ? JSON_STRING : JSON_BAD;
+    case 't': kind = JSON_TRUE; break;
+    case 'f': kind = JSON_FALSE; break;
+    case 'n': kind = JSON_NULL; break;
+    default: kind = JSON_NUMBER;
+    }
+    return take_plain(s) ? kind : JSON_BAD;
+}
+
+enum json_at scan_any_lead(struct scan *s, const struct json_walk *w, struct str *out_key)
+{
+    scan_blank(s);
+    if (scan_take(s, w->object ? '}' : ']'))
+        return JSON_AT_END;
+    if (w->at == JSON_AT_NEXT && !scan_take(s, ','))
+        return JSON_AT_FAULT;
+    scan_blank(s);
+    return w->object && !scan_any_key(s, out_key) ? JSON_AT_FAULT : JSON_AT_NEXT;
+}

@@ -1,0 +1,26 @@
+/* cli/cli.h - what can be typed after `ollamamax`. main.c holds the table of commands; one file each below. */
+#pragma once
+#include "config/config.h"
+
+enum { CLI_GOOD, CLI_FAILED, CLI_MISUSED }; /* exit codes */
+struct command {
+    const char *name, *args, *says;    /* NULL says: not shown in the short help */
+    int (*run)(int argc, char **argv); /* words after the command; returns an exit code */
+    bool takes_settings;               /* its --help lists them */
+};
+/* Runs what argv asks for; the table ends with a row without a name. */
+int cli_run(const struct command *commands, int argc, char **argv);
+
+/* NULL, and said on stderr, when something is wrong: *out_code is the exit code. Notes are said too. */
+struct config *cli_load(const struct config_args *args, int *out_code);
+/* To stdout; CLI_GOOD, or CLI_FAILED when memory was out or nobody takes it. */
+int cli_print(struct text *t);
+/* May colour be used on this descriptor? (a terminal, no NO_COLOR) */
+bool cli_colours(int fd);
+
+int cli_serve(int argc, char **argv);
+int cli_check(int argc, char **argv);
+int cli_bench(int argc, char **argv);
+int cli_status(int argc, char **argv);
+int cli_version(int argc, char **argv);
+int cli_settings(int argc, char **argv);

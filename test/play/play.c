@@ -1,0 +1,225 @@
+/* The interpreter: a table of what a line may begin with; anything else is an actor's name. */
+#include "play.h"
+#include "base/slab.h"
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define PATIENCE SECOND(10) /* for an expectation without `within` */
+#define GLANCE   MSEC(5)    /* how often it is looked at */
+
+static struct played counts;
+static bool strict_now, failed_now;
+
+/* ---- settings ---- */
+enum setting_kind { A_TIME, A_NUMBER, A_SIZE };
+static const struct {
+    const char *name;
+    enum setting_kind kind;
+    size_t at;
+} gateway_rows[] = {
+#define ROW(field, kind) { #field, kind, offsetof(struct gateway_settings, field) }
+    ROW(connect_timeout, A_TIME),     ROW(load_timeout, A_TIME),        ROW(first_byte_timeout, A_TIME),
+    ROW(inter_chunk_timeout, A_TIME), ROW(client_head_timeout, A_TIME), ROW(client_idle_timeout, A_TIME),
+    ROW(total_timeout, A_TIME),       ROW(drain_grace, A_TIME),         ROW(retry_max, A_NUMBER),
+    ROW(body_max, A_SIZE),            ROW(bodies_max, A_SIZE),          ROW(head_max, A_SIZE),
+#undef ROW
+}, fleet_rows[] = {
+#define ROW(field) { #field, A_TIME, offsetof(struct fleet_settings, field) }
+    ROW(health_interval), ROW(health_timeout), ROW(ps_interval), ROW(tags_interval), ROW(first_round), ROW(refresh_wait),
+#undef ROW
+};
+
+static void put_value(void *at, enum setting_kind kind, const struct line *l)
+{
+    if (kind == A_TIME)
+        *(nsec *)at = word_time(l, &l->w[2]);
+    else if (kind == A_NUMBER)
+        *(unsigned *)at = (unsigned)word_number(l, &l->w[2]);
+    else
+        *(size_t *)at = (size_t)word_number(l, &l->w[2]);
+}
+
+static void set(const struct line *l)
+{
+    if (l->n != 3 || stage.opened)
+        line_wrong(l, "set NAME VALUE, before anything happens");
+    for (size_t i = 0; i < ARRAY_LEN(gateway_rows); i++)
+        if (stage.settings && word_is(&l->w[1], gateway_rows[i].name)) {
+            put_value((char *)stage.settings + gateway_rows[i].at, gateway_rows[i].kind, l);
+            return;
+        }
+    for (size_t i = 0; i < ARRAY_LEN(fleet_rows); i++)
+        if (word_is(&l->w[1], fleet_rows[i].name)) {
+            put_value((char *)&stage.fleet_settings + fleet_rows[i].at, fleet_rows[i].kind, l);
+            return;
+        }
+    if (word_is(&l->w[1], "policy"))
+        stage.fleet_settings.policy = word_str(&l->w[2]);
+    else if (word_is(&l->w[1], "retry_budget"))
+        stage.fleet_settings.retry_budget_ratio = stage.fleet_settings.retry_budget_rate = (double)word_number(l, &l->w[2]);
+    else if (stage.settings)
+        line_wrong(l, "there is no setting '%s'", l->w[1].text);
+}
+
+/* ---- lines ---- */
+static void workers(const struct line *l)
+{
+    if (l->n != 2 || stage.opened)
+        line_wrong(l, "workers N, before anything happens");
+    stage.workers = (unsigned)word_number(l, &l->w[1]);
+}
+
+static void ask(const struct line *l)
+{
+    if (l->n < 2)
+        line_wrong(l, "ask CLIENT ...");
+    client_asks(client_named(l->w[1].text, true), l);
+}
+
+static void client_line(const struct line *l)
+{
+    struct line rest = *l;
+    rest.w++;
+    rest.n--;
+    if (l->n < 3)
+        line_wrong(l, "client NAME ...");
+    client_does(client_named(l->w[1].text, true), &rest);
+}
+
+static void elapse(const struct line *l)
+{
+    if (l->n != 2)
+        line_wrong(l, "elapse TIME");
+    world_elapse(word_time(l, &l->w[1]));
+}
+
+static void drain(const struct line *l)
+{
+    gateway_drain(stage.gateway);
+}
+
+static void expect(const struct line *l)
+{
+    unsigned words = l->n;
+    nsec until = world_now() + PATIENCE;
+    const char *instead;
+    if (l->n > 3 && word_is(&l->w[l->n - 2], "within")) {
+        words -= 2;
+        until = world_now() + word_time(l, &l->w[l->n - 1]);
+    }
+    while ((instead = expectation_fails(l, words)) && world_now() < until)
+        world_elapse(MIN(GLANCE, until - world_now()));
+    if (!instead || !strict_now)
+        return;
+    fprintf(stderr, "%s:%u: not as expected, but %s\n", l->file, l->no, instead);
+    failed_now = true;
+}
+
+static const struct {
+    const char *name;
+    void (*take)(const struct line *l);
+    bool before; /* the gateway has started */
+} lines[] = {
+    { "set", set, true },         { "workers", workers, true }, { "node", node_enters, true }, { "ask", ask, false },
+    { "client", client_line, false }, { "elapse", elapse, false },  { "drain", drain, false },     { "expect", expect, false },
+};
+
+/* Unless a play says `at once`, it begins when the first probes are over. */
+static bool open_for(const struct line *l)
+{
+    if (stage.opened)
+        return !stage.out_of_memory;
+    if (!stage_open())
+        return false;
+    if (!(word_is(&l->w[0], "at") && l->n == 2))
+        world_elapse(SECOND(1) + MSEC(200));
+    return true;
+}
+
+static bool play_line(const struct line *l)
+{
+    struct node_actor *n = node_named(l->w[0].text);
+    struct client *c;
+    for (size_t i = 0; i < ARRAY_LEN(lines); i++) {
+        if (!word_is(&l->w[0], lines[i].name))
+            continue;
+        if (!lines[i].before && !open_for(l))
+            return false;
+        lines[i].take(l);
+        return true;
+    }
+    if (n && !stage.opened) {
+        node_does(n, l);
+        return true;
+    }
+    if (!open_for(l))
+        return false;
+    if (n)
+        node_does(n, l);
+    else if ((c = client_named(l->w[0].text, false)))
+        client_does(c, l);
+    else if (!word_is(&l->w[0], "at"))
+        line_wrong(l, "nobody is called '%s'", l->w[0].text);
+    return true;
+}
+
+/* ---- whole plays ---- */
+static char running[512];
+static void told_on_abort(int signo)
+{
+    fprintf(stderr, "it was: %s\n", running);
+}
+
+static void remember(const struct script *s, uint64_t seed, const struct harm *h)
+{
+    const char *file = s->n ? s->line[0].file : "?";
+    char what[128] = "";
+    if (h && h->memory)
+        snprintf(what, sizeof what, ", --memory %llu", (unsigned long long)h->memory);
+    else if (h && h->wire)
+        snprintf(what, sizeof what, ", --cut %u.%s.%llu", h->wire, h->side == FROM_PEER ? "up" : "down",
+                 (unsigned long long)h->at);
+    snprintf(running, sizeof running, "%s '%s', --seed %llu%s", file, s->title, (unsigned long long)seed, what);
+    signal(SIGABRT, told_on_abort);
+}
+
+static void count(void)
+{
+    counts = (struct played){ .allocations = memory_takes(), .wires = stage.wires_n, .hash = world_hash() };
+    counts.bytes = calloc(stage.wires_n + 1, sizeof *counts.bytes);
+    assume(counts.bytes);
+    unsigned i = 0;
+    list_each (link, &stage.wires) {
+        memcpy(counts.bytes[i++], CONTAINER(link, struct wire, link)->bytes, sizeof *counts.bytes);
+    }
+}
+
+struct played play_counts(void)
+{
+    struct played p = counts;
+    counts = (struct played){ 0 };
+    return p;
+}
+
+bool play(const struct script *s, uint64_t seed, bool strict, const struct harm *harm)
+{
+    strict_now = strict;
+    failed_now = false;
+    remember(s, seed, harm);
+    stage_begin(seed, harm);
+    for (unsigned i = 0; i < s->n && !failed_now; i++)
+        if (!play_line(&s->line[i]))
+            break;
+    free(counts.bytes);
+    count();
+    if (!stage_end()) {
+        fprintf(stderr, "it must never be: %s\n", stage.complaint);
+        failed_now = true;
+    }
+    free(stage.complaint);
+    stage.complaint = NULL;
+    if (failed_now)
+        fprintf(stderr, "in %s\n", running);
+    return !failed_now;
+}

@@ -1,0 +1,119 @@
+/* What must hold after every run, whatever happened in it.
+ *
+ * An answer that came whole is what one node sent for this very question, from its first byte, and ends with that node's
+ * proof, with an error the gateway says is one, or is the gateway's own. What a client got before a break is a beginning of
+ * what one node sent. Everything else is a lie, and found here. */
+#include "stage.h"
+#include <stdio.h>
+
+/* ---- answers ---- */
+static bool is_beginning(const struct seen *s, struct str body)
+{
+    return str_starts(pad_str(&s->sent), body);
+}
+
+/* Where the last record of a body begins. */
+static size_t last_record(enum tongue t, struct str body)
+{
+    struct str end = tongue_is_sse(t) ? STR("\n\n") : STR("\n");
+    size_t from = body.n > end.n ? body.n - end.n : 0;
+    while (from > 0 && !str_ends(str_take(body, from), end))
+        from--;
+    return from;
+}
+
+/* Does it stem from this request? `whole`: with its end. */
+static bool stems_from(const struct reading *a, const struct seen *s)
+{
+    struct str body = pad_str(&a->body);
+    bool whole = a->state == WHOLE;
+    if (s->rough)
+        return true;
+    if (is_beginning(s, body))
+        return !whole || (s->marked ? body.n == s->sent.n || (s->streams && tongue_is_ended(a->tongue, body))
+                                    : (!s->streams || a->tongue == OTHER) && s->ended && body.n == s->sent.n);
+    size_t from = last_record(a->tongue, body);
+    return a->streams && is_beginning(s, str_take(body, from)) && tongue_is_error(a->tongue, str_drop(body, from));
+}
+
+static bool anybody_said(const struct reading *a)
+{
+    list_each (link, &stage.nodes) {
+        struct node_actor *n = CONTAINER(link, struct node_actor, link);
+        list_each (seen, &n->seen) {
+            struct seen *s = CONTAINER(seen, struct seen, link);
+            if (strcmp(s->id, a->id) == 0 && stems_from(a, s))
+                return true;
+        }
+    }
+    return false;
+}
+
+static unsigned records_of(const char *id)
+{
+    unsigned n = 0;
+    for (unsigned i = 0; i < stage.records; i++)
+        n += str_eq(record_text(stage.record[i].request_id), str_of(id));
+    return n;
+}
+
+static void check_answer(const struct reading *a)
+{
+    bool from_node = answer_field(a, "X-OllamaMax-Node").p && a->status < 400;
+    unsigned records = records_of(a->id);
+    struct str id = answer_field(a, "X-Request-Id");
+    if (records > 1 || (records == 0 && id.p))
+        stage_complain("request %s has %u records", a->id, records);
+    if (id.p && !str_eq(id, str_of(a->id)))
+        stage_complain("request %s got the answer of %.*s", a->id, STR_ARG(id));
+    if (from_node && !a->head_request && !anybody_said(a))
+        stage_complain("request %s (%s) was told what no node said: status %d, %zu bytes: %.*s", a->id,
+                       a->state == WHOLE ? "whole" : "broken", a->status, a->body.n, (int)MIN(a->body.n, (size_t)400),
+                       a->body.p ? a->body.p : "");
+}
+
+void truth_of_answers(void)
+{
+    list_each (link, &stage.clients) {
+        struct client *c = CONTAINER(link, struct client, link);
+        list_each (answer, &c->answers) {
+            struct reading *a = CONTAINER(answer, struct reading, link);
+            if (a->id[0] && a->status)
+                check_answer(a);
+        }
+    }
+}
+
+/* ---- the gateway ---- */
+#define TURNS_A_SECOND 1500 /* a gateway that polls for its first round makes 100 */
+#define TURNS_AT_FIRST 4000
+
+static void check_turns(void)
+{
+    uint64_t bytes = 0, may;
+    list_each (link, &stage.wires) {
+        struct wire *w = CONTAINER(link, struct wire, link);
+        bytes += w->bytes[FROM_PEER] + w->bytes[TO_PEER];
+    }
+    may = TURNS_AT_FIRST + 4 * bytes + (uint64_t)((world_now() - stage.opened_at) / SECOND(1)) * TURNS_A_SECOND;
+    for (unsigned i = 0; i < stage.workers; i++)
+        if (world_turns(gateway_loop(stage.gateway, i)) > may)
+            stage_complain("worker %u made %llu turns, where %llu are plenty", i,
+                           (unsigned long long)world_turns(gateway_loop(stage.gateway, i)), (unsigned long long)may);
+}
+
+void truth_of_gateway(void)
+{
+    struct fleet_snapshot *s = fleet_snapshot(stage.fleet, world_now());
+    struct gateway_count count = gateway_count(stage.gateway);
+    assume(s);
+    for (uint32_t i = 0; i < s->n; i++)
+        if (s->node[i].inflight)
+            stage_complain("%u leases on %.*s are out", s->node[i].inflight, STR_ARG(s->node[i].name));
+    if (s->waiting)
+        stage_complain("%u tickets wait", s->waiting);
+    fleet_snapshot_free(&s);
+    if (count.clients)
+        stage_complain("%u clients are left", count.clients);
+    check_turns();
+}
