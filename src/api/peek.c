@@ -14,6 +14,7 @@
  * letter. Only if the dialect's key for images may be among them, messages are walked again, a few levels down. A key
  * spelled with escapes, or deeper, is missed; all that depends on it is the choice of a node and an estimate. */
 #include "api/peek.h"
+#include "base/scan.h"
 #include <stdarg.h>
 #include <stdio.h>
 
@@ -214,7 +215,7 @@ static enum fail read_members(struct reading *r, struct str body)
     struct json_walk w = json_walk_text(body);
     if (!w.object)
         return not_an_object(r, body);
-    while (json_next(&w)) {
+    while (scan_next(&w)) {
         enum field id = field_of(r, w.key);
         enum fail f = id < FIELD_COUNT ? keep(r, id, w.value) : OK;
         if (f)

@@ -20,9 +20,9 @@ struct peek {
     enum tri stream;
     struct json keep_alive; /* kind JSON_BAD if absent */
     struct json options; /* the object, likewise; the last one of several, which the node merges: see the next three */
-    struct json temperature, seed,
-        num_ctx;        /* effective place for the dialect: options.* (native) or top level (/v1); null is absent */
-    struct json format; /* or response_format, text.format */
+    /* At the effective place for the dialect: options.* (native) or top level (/v1); null is absent. */
+    struct json temperature, seed, num_ctx;
+    struct json format;                  /* or response_format, text.format */
     struct json messages, prompt, input; /* raw, for lengths and hashes; `input` also of /v1/responses */
     bool empty_prompt;                   /* native: no prompt / no messages: load or (keep_alive 0) unload */
     bool has_tools, has_images, wants_usage, think_set, raw; /* has_images: a hint, see peek.c */

@@ -285,8 +285,15 @@ static inline enum top top_of(struct str key)
 struct saying {
     enum dialect dialect;
     bool whole;
-    struct json top[TOPS]; /* kind JSON_BAD where absent */
+    uint32_t seen;         /* a bit for each that is set of the following */
+    struct json top[TOPS]; /* the last of its name */
 };
+_Static_assert(TOPS <= 32, "a bit for each");
+
+static inline struct json get(const struct saying *s, enum top top)
+{
+    return s->seen >> top & 1 ? s->top[top] : (struct json){ .kind = JSON_BAD };
+}
 
 static struct str inside(struct json string)
 {
@@ -313,15 +320,16 @@ static bool saying_read(struct saying *s, enum dialect d, bool whole, struct str
 {
     s->dialect = d;
     s->whole = whole;
-    for (unsigned i = 0; i < TOPS; i++)
-        s->top[i].kind = JSON_BAD;
+    s->seen = 0;
     if (text.n == 0)
         return false;
     struct json_walk w = json_walk_text(text);
     while (w.object && scan_next(&w)) {
         enum top top = top_of(str_span(w.key.p + 1, w.key.p + w.key.n - 1));
-        if (top < TOPS)
-            s->top[top] = w.value;
+        if (top == TOPS)
+            continue;
+        s->top[top] = w.value;
+        s->seen |= 1u << top;
     }
     return w.object && w.at == JSON_AT_END;
 }
@@ -375,40 +383,40 @@ static void take_usage(struct json usage, struct figures *f)
 
 static void take_native(const struct saying *s, struct figures *f)
 {
-    take_number(s->top[TOP_TOTAL], &f->total);
-    take_number(s->top[TOP_LOAD], &f->load);
-    take_number(s->top[TOP_PROMPT_EVAL], &f->prompt_eval);
-    take_number(s->top[TOP_EVAL], &f->eval);
-    take_number(s->top[TOP_PROMPT_COUNT], &f->prompt_tokens);
-    take_number(s->top[TOP_EVAL_COUNT], &f->output_tokens);
-    take_reason(s->top[TOP_DONE_REASON], f);
+    take_number(get(s, TOP_TOTAL), &f->total);
+    take_number(get(s, TOP_LOAD), &f->load);
+    take_number(get(s, TOP_PROMPT_EVAL), &f->prompt_eval);
+    take_number(get(s, TOP_EVAL), &f->eval);
+    take_number(get(s, TOP_PROMPT_COUNT), &f->prompt_tokens);
+    take_number(get(s, TOP_EVAL_COUNT), &f->output_tokens);
+    take_reason(get(s, TOP_DONE_REASON), f);
 }
 
 /* Status and usage of a Responses answer: of the object inside the event, or of the body itself. */
 static struct json response_status(const struct saying *s)
 {
-    return s->whole ? s->top[TOP_STATUS] : json_get(s->top[TOP_RESPONSE], STR("status"));
+    return s->whole ? get(s, TOP_STATUS) : json_get(get(s, TOP_RESPONSE), STR("status"));
 }
 static struct json response_usage(const struct saying *s)
 {
-    return s->whole ? s->top[TOP_USAGE] : json_get(s->top[TOP_RESPONSE], STR("usage"));
+    return s->whole ? get(s, TOP_USAGE) : json_get(get(s, TOP_RESPONSE), STR("usage"));
 }
 
 static bool response_is_done(const struct saying *s)
 {
-    struct json status = s->top[TOP_STATUS];
+    struct json status = get(s, TOP_STATUS);
     if (s->whole)
         return status.kind != JSON_STRING || is_text(status, STR("completed")) || is_text(status, STR("incomplete"));
-    return is_text(s->top[TOP_TYPE], STR("response.completed")) ||
-           is_text(s->top[TOP_TYPE], STR("response.incomplete"));
+    return is_text(get(s, TOP_TYPE), STR("response.completed")) ||
+           is_text(get(s, TOP_TYPE), STR("response.incomplete"));
 }
 
 static void take_figures(const struct saying *s, struct figures *f)
 {
     switch (s->dialect) {
     case DIALECT_OPENAI: {
-        take_usage(s->top[TOP_USAGE], f);
-        struct json_walk w = json_walk(s->top[TOP_CHOICES]);
+        take_usage(get(s, TOP_USAGE), f);
+        struct json_walk w = json_walk(get(s, TOP_CHOICES));
         while (json_next(&w))
             take_reason(json_get(w.value, STR("finish_reason")), f);
         break;
@@ -419,10 +427,10 @@ static void take_figures(const struct saying *s, struct figures *f)
             take_reason(response_status(s), f);
         break;
     case DIALECT_ANTHROPIC:
-        take_usage(json_get(s->top[TOP_MESSAGE], STR("usage")), f);
-        take_usage(s->top[TOP_USAGE], f);
-        take_reason(json_get(s->top[TOP_DELTA], STR("stop_reason")), f);
-        take_reason(s->top[TOP_STOP_REASON], f);
+        take_usage(json_get(get(s, TOP_MESSAGE), STR("usage")), f);
+        take_usage(get(s, TOP_USAGE), f);
+        take_reason(json_get(get(s, TOP_DELTA), STR("stop_reason")), f);
+        take_reason(get(s, TOP_STOP_REASON), f);
         break;
     default: take_native(s, f);
     }
@@ -430,27 +438,27 @@ static void take_figures(const struct saying *s, struct figures *f)
 
 static bool is_error(const struct saying *s, struct json *out_error)
 {
-    struct json error = s->top[TOP_ERROR];
-    bool bare = is_text(s->top[TOP_OBJECT], STR("error")) || is_text(s->top[TOP_TYPE], STR("error"));
+    struct json error = get(s, TOP_ERROR);
+    bool bare = is_text(get(s, TOP_OBJECT), STR("error")) || is_text(get(s, TOP_TYPE), STR("error"));
     if (s->dialect == DIALECT_RESPONSES && !is_truthy(error)) {
-        error = json_get(s->top[TOP_RESPONSE], STR("error"));
-        bare |= is_text(s->top[TOP_TYPE], STR("response.failed")) || is_text(response_status(s), STR("failed"));
+        error = json_get(get(s, TOP_RESPONSE), STR("error"));
+        bare |= is_text(get(s, TOP_TYPE), STR("response.failed")) || is_text(response_status(s), STR("failed"));
     }
     if (!is_truthy(error) && !bare)
         return false;
     struct json message = json_get(error, STR("message"));
-    *out_error = message.kind == JSON_STRING ? message : is_truthy(error) ? error : s->top[TOP_MESSAGE];
+    *out_error = message.kind == JSON_STRING ? message : is_truthy(error) ? error : get(s, TOP_MESSAGE);
     return true;
 }
 
 /* A generate or chat answer is known by its text: without done:true it was cut, or stopped for repeating itself. */
 static bool native_is_done(const struct saying *s)
 {
-    if (s->top[TOP_DONE].kind != JSON_BAD)
-        return s->top[TOP_DONE].kind == JSON_TRUE;
-    if (s->top[TOP_STATUS].kind == JSON_STRING)
-        return is_text(s->top[TOP_STATUS], STR("success"));
-    return s->whole && s->top[TOP_RESPONSE].kind == JSON_BAD && s->top[TOP_MESSAGE].kind == JSON_BAD;
+    if (get(s, TOP_DONE).kind != JSON_BAD)
+        return get(s, TOP_DONE).kind == JSON_TRUE;
+    if (get(s, TOP_STATUS).kind == JSON_STRING)
+        return is_text(get(s, TOP_STATUS), STR("success"));
+    return s->whole && get(s, TOP_RESPONSE).kind == JSON_BAD && get(s, TOP_MESSAGE).kind == JSON_BAD;
 }
 
 static bool is_done(const struct saying *s)
@@ -458,7 +466,7 @@ static bool is_done(const struct saying *s)
     switch (s->dialect) {
     case DIALECT_OPENAI: return s->whole;
     case DIALECT_RESPONSES: return response_is_done(s);
-    case DIALECT_ANTHROPIC: return s->whole || is_text(s->top[TOP_TYPE], STR("message_stop"));
+    case DIALECT_ANTHROPIC: return s->whole || is_text(get(s, TOP_TYPE), STR("message_stop"));
     default: return native_is_done(s);
     }
 }
@@ -478,9 +486,9 @@ static bool says_nothing(struct json choice)
 
 static bool is_hollow(const struct saying *s)
 {
-    if (s->dialect != DIALECT_OPENAI || s->whole || !is_text(s->top[TOP_MODEL], STR("")))
+    if (s->dialect != DIALECT_OPENAI || s->whole || !is_text(get(s, TOP_MODEL), STR("")))
         return false;
-    struct json_walk w = json_walk(s->top[TOP_CHOICES]);
+    struct json_walk w = json_walk(get(s, TOP_CHOICES));
     bool any = false;
     while (json_next(&w)) {
         any = true;
@@ -533,7 +541,7 @@ static enum record_mark look_event(enum dialect d, struct str record, struct fig
     enum record_mark mark = saying_read(&s, d, false, e.data) ? mark_of(&s, f, out_error) : MARK_NONE;
     if (mark == MARK_ERROR || !(e.error_line || str_eq(e.name, STR("error"))))
         return mark;
-    *out_error = is_given(s.top[TOP_MESSAGE]) || !e.data.n ? s.top[TOP_MESSAGE] : json_parse(e.data, NULL);
+    *out_error = is_given(get(&s, TOP_MESSAGE)) || !e.data.n ? get(&s, TOP_MESSAGE) : json_parse(e.data, NULL);
     return MARK_ERROR;
 }
 

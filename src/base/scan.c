@@ -188,7 +188,7 @@ static inline void leave_closed(struct nest *n, struct scan *s)
     }
 }
 
-bool scan_any_key(struct scan *s, struct str *out_key)
+static bool take_key(struct scan *s, struct str *out_key)
 {
     const char *from = s->at;
     if (!scan_here(s, '"') || !scan_any_string(s))
@@ -201,27 +201,33 @@ bool scan_any_key(struct scan *s, struct str *out_key)
     return true;
 }
 
-static inline bool take_key(struct scan *s)
+/* With blanks, at the end of the text, in an array. */
+static bool take_odd_lead(struct scan *s, bool comma, bool object, struct str *out_key)
 {
-    struct str key;
-    if (!(s->at < s->end && scan_tight_key(s, s->at, &key))) {
+    struct str key = STR_NONE;
+    scan_blank(s);
+    if (comma && !scan_take(s, ','))
+        return false;
+    scan_blank(s);
+    bool good = !object || take_key(s, &key);
+    *out_key = key;
+    return good;
+}
+
+/* What stands before the value of a member: the comma if one is due, and the key in an object. */
+static inline bool take_lead(const struct nest *n, bool comma, struct scan *s)
+{
+    struct str key = STR_NONE;
+    if (!n->object || !scan_tight_key(s, comma, &key)) {
         struct scan copy = *s;
-        struct str odd = STR_NONE;
-        bool good = scan_any_key(&copy, &odd);
+        bool good = take_odd_lead(&copy, comma, n->object, &key);
         s->at = copy.at;
         if (!good)
             return false;
-        key = odd;
     }
-    s->keys |= scan_key_bit(key.p + 1, key.n - 2);
+    if (n->object)
+        s->keys |= scan_key_bit(key.p + 1, key.n - 2);
     return true;
-}
-
-/* What stands before the value of a member: its key, in an object. */
-static inline bool take_lead(const struct nest *n, struct scan *s)
-{
-    scan_blank(s);
-    return !n->object || take_key(s);
 }
 
 static inline bool take_scalar(struct scan *s)
@@ -244,13 +250,10 @@ static inline bool take_nested(struct scan *s)
         bool opened = at_opening(s);
         if (opened ? !enter(&nest, s) : !take_scalar(s))
             return false;
-        if (opened && !at_closing(&nest, s)) {
-            if (!take_lead(&nest, s))
-                return false;
-            continue;
-        }
-        leave_closed(&nest, s);
-        if (nest.depth > 0 && (!scan_take(s, ',') || !take_lead(&nest, s)))
+        bool comma = !opened || at_closing(&nest, s);
+        if (comma)
+            leave_closed(&nest, s);
+        if (nest.depth > 0 && !take_lead(&nest, comma, s))
             return false;
     } while (nest.depth > 0);
     return true;
@@ -284,8 +287,5 @@ enum json_at scan_any_lead(struct scan *s, const struct json_walk *w, struct str
     scan_blank(s);
     if (scan_take(s, w->object ? '}' : ']'))
         return JSON_AT_END;
-    if (w->at == JSON_AT_NEXT && !scan_take(s, ','))
-        return JSON_AT_FAULT;
-    scan_blank(s);
-    return w->object && !scan_any_key(s, out_key) ? JSON_AT_FAULT : JSON_AT_NEXT;
+    return take_odd_lead(s, w->at == JSON_AT_NEXT, w->object, out_key) ? JSON_AT_NEXT : JSON_AT_FAULT;
 }

@@ -13,10 +13,9 @@ struct scan {
     uint64_t keys; /* see struct json */
     bool strict;   /* string contents are looked at */
 };
-/* Any string, from its opening quote to behind its closing one; any key, to behind its colon and blanks; any value;
- * whatever may stand in front of one in a walk. False, JSON_BAD, JSON_AT_FAULT: at the fault. */
+/* Any string, from its opening quote to behind its closing one; any value; whatever may stand in front of one in a
+ * walk. False, JSON_BAD, JSON_AT_FAULT: at the fault. */
 bool scan_any_string(struct scan *s);
-bool scan_any_key(struct scan *s, struct str *out_key);
 enum json_kind scan_any_value(struct scan *s);
 enum json_at scan_any_lead(struct scan *s, const struct json_walk *w, struct str *out_key);
 /* The four digits of \uXXXX, or -1. */
@@ -43,23 +42,29 @@ static inline void scan_blank(struct scan *s)
         s->at++;
 }
 
-/* The quote that ends the short string beginning at p; NULL if that takes a closer look. */
+/* Bytes that must be there for a leap, and for a look at what follows what it finds. */
+#define SCAN_ROOM (LEAP + 2)
+
+/* The quote that ends the short string beginning at p, where there is room; NULL if that takes a closer look. */
 static inline const char *scan_quote(const char *p, const char *end)
 {
-    for (int leaps = 4; leaps > 0 && end - p >= LEAP; leaps--, p += LEAP) {
+    for (int leaps = 4; leaps > 0; leaps--) {
         unsigned quotes = leap_equal(p, '"');
-        if (!quotes)
-            continue;
-        p += __builtin_ctz(quotes);
-        return p[-1] == '\\' ? NULL : p;
+        if (quotes) {
+            p += (unsigned)__builtin_ctz(quotes);
+            return p[-1] == '\\' ? NULL : p;
+        }
+        p += LEAP;
+        if (end - p < SCAN_ROOM)
+            break;
     }
     return NULL;
 }
 
 static inline bool scan_string(struct scan *s)
 {
-    const char *quote = s->strict ? NULL : scan_quote(s->at + 1, s->end);
-    if (likely(quote)) {
+    const char *p = s->at + 1, *quote = s->end - p >= SCAN_ROOM && !s->strict ? scan_quote(p, s->end) : NULL;
+    if (quote) {
         s->at = quote + 1;
         return true;
     }
@@ -100,29 +105,23 @@ static inline uint64_t scan_key_bit(const char *name, size_t n)
     return 1ull << ((n * 5 + (n ? (unsigned char)*name | 0x20u : 0)) & 63);
 }
 
-/* A key of few bytes with its colon, and neither blanks after it nor the end of the text; *out_key is with quotes. */
-static inline bool scan_tight_key(struct scan *s, const char *p, struct str *out_key)
+/* A key with its colon, and no blank behind it; *out_key is with quotes. Leaves s alone if it is anything else. */
+static inline bool scan_tight_key(struct scan *s, bool comma, struct str *out_key)
 {
-    const char *quote = *p == '"' && !s->strict ? scan_quote(p + 1, s->end) : NULL;
-    if (!quote || s->end - quote < 3 || quote[1] != ':' || (unsigned char)quote[2] <= ' ')
+    const char *p = s->at + comma;
+    if (s->end - s->at < SCAN_ROOM + 2 || s->strict || (comma && p[-1] != ',') || *p != '"')
+        return false;
+    const char *quote = scan_quote(p + 1, s->end);
+    if (!quote || quote[1] != ':' || (unsigned char)quote[2] <= ' ')
         return false;
     *out_key = str_span(p, quote + 1);
     s->at = quote + 2;
     return true;
 }
 
-/* The same with the comma in front of it, when one is due. */
-static inline bool scan_tight_lead(struct scan *s, const struct json_walk *w, struct str *out_key)
-{
-    const char *p = s->at;
-    if (!w->object || s->end - p < 2 || (w->at == JSON_AT_NEXT && *p++ != ','))
-        return false;
-    return scan_tight_key(s, p, out_key);
-}
-
 static inline enum json_at scan_lead(struct scan *s, const struct json_walk *w, struct str *out_key)
 {
-    if (scan_tight_lead(s, w, out_key))
+    if (w->object && scan_tight_key(s, w->at == JSON_AT_NEXT, out_key))
         return JSON_AT_NEXT;
     struct scan copy = *s;
     struct json_walk where = { .object = w->object, .at = w->at };

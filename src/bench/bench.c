@@ -173,7 +173,7 @@ static bool run_one(const struct bench *b, const struct bench_options *o)
     if (f == FAIL_client_gone)
         fprintf(stderr, "ollamamax bench: interrupted\n");
     else
-        fprintf(stderr, "ollamamax bench: %s could not be measured: %.*s\n", b->name, STR_ARG(fail_sentence(f)));
+        fprintf(stderr, "ollamamax bench: %s could not be measured (%.*s)\n", b->name, STR_ARG(fail_name(f)));
     return false;
 }
 

@@ -263,20 +263,26 @@ static void turn(struct load *l)
     ask_what_is_due(l);
 }
 
+static enum fail trouble(const struct load *l, nsec give_up)
+{
+    if (children_interrupted())
+        return FAIL_client_gone;
+    if (l->out->failed > l->to_send / 10 + 10)
+        return FAIL_connect_failed;
+    return l->over < l->to_send && sys_now() > give_up ? FAIL_total_timeout : OK;
+}
+
 static enum fail pass(struct load *l, nsec give_up)
 {
+    enum fail f;
+
     l->sent = l->over = 0;
     l->due = l->begin = sys_now();
     plan_next(l);
     ask_what_is_due(l);
-    while (l->over < l->to_send) {
-        if (children_interrupted())
-            return FAIL_client_gone;
-        if (sys_now() > give_up || l->out->failed > l->to_send / 10 + 10)
-            return l->out->failed ? FAIL_connect_failed : FAIL_total_timeout;
+    while (!(f = trouble(l, give_up)) && l->over < l->to_send)
         turn(l);
-    }
-    return OK;
+    return f;
 }
 
 static enum fail warm_up(struct load *l)

@@ -444,7 +444,7 @@ static enum fail start_ways(struct overhead *o, const struct bench_options *opti
             return f;
         if (f) {
             rig_show_log(&o->rig, w);
-            fprintf(stderr, "bench: %s does not start: %.*s\n", way_name(id), STR_ARG(fail_sentence(f)));
+            fprintf(stderr, "ollamamax bench: %s does not start; what it said is above\n", way_name(id));
             w->program[0] = 0;
         }
         if (f && id == WAY_OURS)

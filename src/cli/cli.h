@@ -19,6 +19,8 @@ int cli_print(struct text *t);
 bool cli_colours(int fd);
 
 int cli_serve(int argc, char **argv);
+int cli_demo(int argc, char **argv);
+int cli_simnode(int argc, char **argv);
 int cli_check(int argc, char **argv);
 int cli_bench(int argc, char **argv);
 int cli_status(int argc, char **argv);

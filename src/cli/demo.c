@@ -1,8 +1,9 @@
 /* cli/demo.c - the gateway before three simulated nodes, for a first look without a single graphics card.
  *
- * The nodes are real HTTP servers on loopback, on ports that the system gives, all on one thread with a loop of its own;
- * the gateway is the one that `serve` runs, and is told of them by --node flags. Who gives --node flags of his own gets
- * those nodes as well. That nodes are simulated is said first, in the start-up text and by each answer's header. */
+ * The nodes are real HTTP servers on loopback, on ports that the system gives, all on one thread with a loop of its
+ * own; the gateway is the one that `serve` runs, and is told of them by --node flags. Who gives --node flags of his own
+ * gets those nodes as well. That nodes are simulated is said first, in the start-up text and by each answer's header.
+ */
 #include "base/log.h"
 #include "base/sys.h"
 #include "cli/cli.h"
@@ -18,9 +19,9 @@
 #define OWN_WORDS (NODES * 2 + 1)
 
 static const struct simnode_model models[] = {
-    { { "llama3.2:latest", 15 },  2019393189u },
-    { { "qwen3:8b", 8 },          5225388164u },
-    { { "nomic-embed-text", 16 }, 274302450u  },
+    {{ "llama3.2:latest", 15 },   2019393189u},
+    { { "qwen3:8b", 8 },          5225388164u},
+    { { "nomic-embed-text", 16 }, 274302450u },
 };
 
 static const struct demo_node {
@@ -29,9 +30,9 @@ static const struct demo_node {
     double prefill, decode;
     uint64_t vram;
 } table[NODES] = {
-    { { "fast", 4 },   3, 4, 4000, 90, 24ull << 30 },
-    { { "middle", 6 }, 3, 2, 2000, 45, 12ull << 30 },
-    { { "small", 5 },  1, 1, 600,  18, 6ull << 30  },
+    {{ "fast", 4 },    3, 4, 4000, 90, 24ull << 30},
+    { { "middle", 6 }, 3, 2, 2000, 45, 12ull << 30},
+    { { "small", 5 },  1, 1, 600,  18, 6ull << 30 },
 };
 
 struct demo {
@@ -40,7 +41,7 @@ struct demo {
     struct addr at[NODES];
     pthread_t thread;
     bool running;
-    char address[NODES][96];
+    char address[NODES][160];
     char **words;
 };
 
@@ -92,7 +93,8 @@ static bool write_flags(struct demo *d, int argc, char **argv, struct config_arg
     for (unsigned i = 0; i < NODES; i++) {
         char at[64];
         addr_text(&d->at[i], at);
-        snprintf(d->address[i], sizeof d->address[i], "http://%s,name=%.*s,labels=simulated:yes", at, STR_ARG(table[i].name));
+        snprintf(d->address[i], sizeof d->address[i], "http://%s,name=%.*s,labels=simulated:yes", at,
+                 STR_ARG(table[i].name));
         d->words[n++] = "--node";
         d->words[n++] = d->address[i];
     }
@@ -100,6 +102,17 @@ static bool write_flags(struct demo *d, int argc, char **argv, struct config_arg
         d->words[n++] = argv[i];
     *out = (struct config_args){ .argc = n, .argv = d->words };
     return true;
+}
+
+/* The nodes' loop has the last number, which no worker may have as well. */
+static bool leaves_room(const struct config_args *args)
+{
+    struct config *c = config_load(args);
+    bool room = !c || config_workers(c) < SYS_WORKERS_MAX;
+    config_free(&c);
+    if (!room)
+        fprintf(stderr, "ollamamax: a demo has at most %d workers\n", SYS_WORKERS_MAX - 1);
+    return room;
 }
 
 static void stop_nodes(struct demo *d)
@@ -110,24 +123,35 @@ static void stop_nodes(struct demo *d)
     }
     for (unsigned i = 0; i < NODES; i++)
         simnode_close(&d->node[i]);
-    loop_free(&d->loop);
+    if (d->loop)
+        loop_free(&d->loop);
     free(d->words);
+}
+
+static int serve(struct demo *d, int argc, char **argv)
+{
+    struct config_args args;
+    d->loop = loop_new(SYS_WORKERS_MAX - 1);
+    if (!d->loop || !open_nodes(d) || !write_flags(d, argc, argv, &args)) {
+        log_error("the simulated nodes cannot be started: memory or descriptors are out");
+        return CLI_FAILED;
+    }
+    if (!leaves_room(&args))
+        return CLI_MISUSED;
+    if (!start_thread(d)) {
+        log_error("the simulated nodes cannot be started: threads are out");
+        return CLI_FAILED;
+    }
+    return serve_run(&args, "This is a demonstration: the three nodes behind it are SIMULATED and compute nothing. "
+                            "`ollamamax serve --node HOST` is the real thing.");
 }
 
 int cli_demo(int argc, char **argv)
 {
     struct demo d = { 0 };
-    struct config_args args;
-    int code = CLI_FAILED;
     simnode_pools_init();
-    d.loop = loop_new(SYS_WORKERS_MAX - 1); /* the gateway has the numbers from 0 */
-    if (d.loop && open_nodes(&d) && write_flags(&d, argc, argv, &args) && start_thread(&d))
-        code = serve_run(&args, "This is a demonstration: the three nodes behind it are SIMULATED and compute nothing. "
-                                "`ollamamax serve --node HOST` is the real thing.");
-    else
-        log_error("the simulated nodes cannot be started: memory, descriptors or threads are out");
-    if (d.loop)
-        stop_nodes(&d);
+    int code = serve(&d, argc, argv);
+    stop_nodes(&d);
     simnode_pools_done();
     return code;
 }

@@ -1,3 +1,5 @@
+/* cli/greeting.c - the same facts for a person in front of a terminal and for a log: there sentences without a stamp,
+ * here a line each at its level, so that a node that is not there is a warning for whoever reads logs by level. */
 #include "cli/greeting.h"
 #include "base/log.h"
 #include <netinet/in.h>

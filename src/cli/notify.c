@@ -1,3 +1,5 @@
+/* cli/notify.c - each message has a socket of its own: there are three in a life, and one that is kept would have to be
+ * kept over everything. */
 #include "cli/notify.h"
 #include "base/str.h"
 #include "base/sys.h"

@@ -91,17 +91,17 @@ static const struct flag {
     bool (*read)(struct wanted *w, struct str value);
     const char *expects;
 } flags[] = {
-    { { "listen", 6 },    read_listen,    "an address: 127.0.0.1:11434, or port 0 for any"     },
-    { { "model", 5 },     read_model,     "a model: llama3.2, or llama3.2:latest=2GiB"          },
-    { { "name", 4 },      read_name,      "a name"                                              },
-    { { "kind", 4 },      read_kind,      "ollama, llamacpp, vllm or openai"                    },
-    { { "slots", 5 },     read_slots,     "a number of requests at once, for each model"        },
-    { { "load-rate", 9 }, read_load_rate, "bytes per second: 2GiB/s; 0: loads take no time"     },
-    { { "prefill", 7 },   read_prefill,   "tokens per second of a prompt; 0: no time"           },
-    { { "decode", 6 },    read_decode,    "tokens per second of an answer; 0: no time"          },
-    { { "vram", 4 },      read_vram,      "a size: 24GiB"                                       },
-    { { "latency", 7 },   read_latency,   "a duration before each answer: 5ms"                  },
-    { { "seed", 4 },      read_seed,      "a number"                                            },
+    {{ "listen", 6 },     read_listen,    "an address: 127.0.0.1:11434, or port 0 for any" },
+    { { "model", 5 },     read_model,     "a model: llama3.2, or llama3.2:latest=2GiB"     },
+    { { "name", 4 },      read_name,      "a name"                                         },
+    { { "kind", 4 },      read_kind,      "ollama, llamacpp, vllm or openai"               },
+    { { "slots", 5 },     read_slots,     "a number of requests at once, for each model"   },
+    { { "load-rate", 9 }, read_load_rate, "bytes per second: 2GiB/s; 0: loads take no time"},
+    { { "prefill", 7 },   read_prefill,   "tokens per second of a prompt; 0: no time"      },
+    { { "decode", 6 },    read_decode,    "tokens per second of an answer; 0: no time"     },
+    { { "vram", 4 },      read_vram,      "a size: 24GiB"                                  },
+    { { "latency", 7 },   read_latency,   "a duration before each answer: 5ms"             },
+    { { "seed", 4 },      read_seed,      "a number"                                       },
 };
 
 static const struct flag *flag_named(struct str name)
@@ -121,7 +121,20 @@ static void say_unknown(const char *word, struct str name)
     if (n.best.n)
         fprintf(stderr, "; did you mean --%.*s?\n", STR_ARG(n.best));
     else
-        fprintf(stderr, "; `ollamamax simnode --help` lists them\n");
+        fprintf(stderr, "; `ollamamax simnode help` lists them\n");
+}
+
+static int help(void)
+{
+    struct text t = { 0 };
+    text_put(&t, STR("ollamamax simnode [FLAGS]: an HTTP server that speaks Ollama's API and computes nothing\n\n"));
+    for (size_t i = 0; i < ARRAY_LEN(flags); i++)
+        text_printf(&t, "  --%-12.*s %s\n", STR_ARG(flags[i].name), flags[i].expects);
+    text_put(
+        &t,
+        STR("\nPOST /sim/faults {\"stall_ms\", \"reset_after_bytes\", \"status\", \"count\", \"busy\", \"slow_load\", "
+            "\"die\"} makes trouble; GET /sim/stats counts.\n"));
+    return cli_print(&t);
 }
 
 /* "--flag value" and "--flag=value". */
@@ -158,8 +171,8 @@ static void say_start(const struct wanted *w, const struct addr *at)
     char text[64];
     addr_text(at, text);
     struct str kind = sim_kind_name(w->spec.kind);
-    log_info("a SIMULATED node (as %.*s) is listening on http://%s, with %u models; it computes nothing", STR_ARG(kind), text,
-             w->spec.n_models);
+    log_info("a SIMULATED node (as %.*s) is listening on http://%s, with %u models; it computes nothing", STR_ARG(kind),
+             text, w->spec.n_models);
 }
 
 static int run(const struct wanted *w, struct loop *l)
@@ -184,6 +197,8 @@ static int run(const struct wanted *w, struct loop *l)
 int cli_simnode(int argc, char **argv)
 {
     struct wanted w = { .spec = simnode_spec_usual() };
+    if (argc == 1 && !strcmp(argv[0], "help"))
+        return help();
     w.spec.models = w.models;
     (void)addr_listen(STR("127.0.0.1:11434"), 11434, &w.spec.listen);
     if (!read_flags(&w, argc, argv))

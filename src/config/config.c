@@ -14,6 +14,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #define COMPLAINTS_MAX 20
 #define FILE_MAX       MIB(4)
@@ -161,6 +162,42 @@ static void read_variable(struct config *c, const struct setting *s, const char 
         set_words(c, s, str_of(value), &from);
 }
 
+static bool is_variable(struct str name)
+{
+    char known[SETTING_NAME_ROOM];
+    for (size_t i = 0; i < SETTING_COUNT; i++)
+        for (unsigned nth = 0; setting_variable(&settings[i], nth, known); nth++)
+            if (str_eq(name, str_of(known)))
+                return true;
+    return str_eq(name, STR("OLLAMAMAX_CONFIG"));
+}
+
+/* Others may have variables of that beginning, so a slip is worth a note and no complaint. */
+static void note_slip(struct config *c, struct str name)
+{
+    char known[SETTING_NAME_ROOM], best[SETTING_NAME_ROOM] = "";
+    struct nearest n = nearest_to(name);
+    n.distance = 3;
+    for (size_t i = 0; i < SETTING_COUNT; i++)
+        for (unsigned nth = 0; setting_variable(&settings[i], nth, known); nth++) {
+            nearest_offer(&n, str_of(known));
+            if (n.best.p == known)
+                memcpy(best, known, sizeof best);
+            n.best = str_of(best);
+        }
+    if (n.best.n)
+        text_printf(&c->notes, "%.*s in the environment is no setting; did you mean %s?\n", STR_ARG(name), best);
+}
+
+static void note_slips(struct config *c)
+{
+    for (char **v = environ; *v; v++) {
+        struct str rest = str_of(*v), name = str_cut(&rest, '=');
+        if (str_starts(name, STR("OLLAMAMAX_")) && !is_variable(name))
+            note_slip(c, name);
+    }
+}
+
 static void read_environment(struct config *c)
 {
     char name[SETTING_NAME_ROOM];
@@ -168,6 +205,7 @@ static void read_environment(struct config *c)
     for (size_t i = 0; i < SETTING_COUNT; i++)
         for (unsigned nth = 0; setting_variable(&settings[i], nth, name); nth++)
             read_variable(c, &settings[i], name);
+    note_slips(c);
 }
 
 static void read_file(struct config *c, const char *path)

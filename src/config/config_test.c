@@ -103,6 +103,19 @@ static void variables_are_not_flags(void **state)
     config_free(&c);
 }
 
+static void a_slip_in_a_variable_is_noted(void **state)
+{
+    setenv("OLLAMAMAX_WROKERS", "3", 1);
+    setenv("OLLAMAMAX_SOMETHING_ELSE", "3", 1);
+    struct config *c = fixture_load_words((char *[]){ NULL }, false);
+    unsetenv("OLLAMAMAX_WROKERS");
+    unsetenv("OLLAMAMAX_SOMETHING_ELSE");
+    expect_good(c);
+    assert_true(str_eq(text_str(&c->notes),
+                       STR("OLLAMAMAX_WROKERS in the environment is no setting; did you mean OLLAMAMAX_WORKERS?\n")));
+    config_free(&c);
+}
+
 static void the_file_is_found_by_flag_word_or_variable(void **state)
 {
     fixture_write("workers: 5\n");
@@ -246,6 +259,7 @@ int main(void)
         cmocka_unit_test_setup(switches_need_no_value, fixture_each),
         cmocka_unit_test_setup(misuse_is_told_with_a_suggestion, fixture_each),
         cmocka_unit_test_setup(variables_are_not_flags, fixture_each),
+        cmocka_unit_test_setup(a_slip_in_a_variable_is_noted, fixture_each),
         cmocka_unit_test_setup(the_file_is_found_by_flag_word_or_variable, fixture_each),
         cmocka_unit_test_setup(ollamas_own_variables_are_read, fixture_each),
         cmocka_unit_test_setup(a_host_that_is_the_gateway_itself_is_not_its_node, fixture_each),

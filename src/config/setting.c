@@ -129,21 +129,7 @@ static bool read_node(const struct setting *s, struct arena *a, struct str text,
     return setting_add_node(a, field, &n) || short_of_memory(why);
 }
 
-static const struct setting_type types[] = {
-    {"onoff",      "on|off",  read_onoff,    false, false},
-    { "count",     "N",       read_count,    false, false},
-    { "duration",  "30s",     read_duration, false, false},
-    { "size",      "64MiB",   read_size,     false, false},
-    { "share",     "20%+1/s", read_share,    false, false},
-    { "choice",    "WORD",    read_choice,   false, false},
-    { "policy",    "NAME",    read_policy,   false, false},
-    { "path",      "FILE",    read_text,     false, false},
-    { "secret",    "TEXT",    read_text,     false, false},
-    { "list",      "TEXT",    read_item,     true,  true },
-    { "addresses", "ADDRESS", read_address,  true,  true },
-    { "nodes",     "NODE",    read_node,     true,  false},
-};
-enum {
+enum type_id {
     TYPE_onoff,
     TYPE_count,
     TYPE_duration,
@@ -156,6 +142,21 @@ enum {
     TYPE_list,
     TYPE_addresses,
     TYPE_nodes
+};
+static const struct setting_type types[] = {
+  /* example    reader         list?  commas? */
+    [TYPE_onoff] = {"on|off",   read_onoff,    false, false},
+      [TYPE_count] = { "N",       read_count,    false, false},
+    [TYPE_duration] = { "30s",     read_duration, false, false},
+      [TYPE_size] = { "64MiB",   read_size,     false, false},
+    [TYPE_share] = { "20%+1/s", read_share,    false, false},
+      [TYPE_choice] = { "WORD",    read_choice,   false, false},
+    [TYPE_policy] = { "NAME",    read_policy,   false, false},
+      [TYPE_path] = { "FILE",    read_text,     false, false},
+    [TYPE_secret] = { "TEXT",    read_text,     false, false},
+      [TYPE_list] = { "TEXT",    read_item,     true,  true },
+    [TYPE_addresses] = { "ADDRESS", read_address,  true,  true },
+      [TYPE_nodes] = { "NODE",    read_node,     true,  false},
 };
 
 #define RESTART false

@@ -36,7 +36,6 @@ struct setting;
  * arena. */
 typedef bool setting_reader(const struct setting *s, struct arena *a, struct str text, void *field, struct text *why);
 struct setting_type {
-    const char *name;
     const char *example; /* in place of the value in --help */
     setting_reader *read;
     bool is_list;

@@ -51,7 +51,7 @@ static enum dialect dialect_of(const struct exchange *x)
 }
 
 /* Both official SDKs retry 5xx twice by themselves; after we have tried every node that would only triple the load. */
-static void retry_advice(struct exchange *x, enum fail why)
+void answer_retry_advice(struct exchange *x, enum fail why)
 {
     char text[24];
     unsigned wait = x->ticket.retry_after_s ? x->ticket.retry_after_s : 1;
@@ -68,7 +68,7 @@ static enum step fail_before_head(struct exchange *x, enum fail why, struct str 
     enum dialect d = dialect_of(x);
     enum step s;
 
-    retry_advice(x, why);
+    answer_retry_advice(x, why);
     if (why == FAIL_not_found || why == FAIL_method_not_allowed) {
         s = answer(x, fail_status(why), STR("text/plain"), message);
     } else {

@@ -11,8 +11,7 @@
 #include "gateway/fanout.h"
 
 #define ON_THE_WAY     MIB(1)
-#define FOR_THE_CLIENT SECOND(86400) /* a node that waits for a slow client is not to blame, and that one has its own  \
-                                      */
+#define FOR_THE_CLIENT SECOND(86400) /* the node is not to blame while the client is slow */
 
 /* ---- pieces ------------------------------------------------------------------------------------------------------ */
 

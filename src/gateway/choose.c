@@ -120,6 +120,7 @@ static enum step last_answer(struct exchange *x)
 
     if (x->up.said_status) {
         x->tally.why = why;
+        answer_retry_advice(x, why);
         return answer(x, x->up.said_status, x->up.said_type, x->up.said);
     }
     return answer_failf(x, why, "%.*s (node %s, %u attempt%s)", STR_ARG(fail_sentence(why)), x->up.node_name, x->up.attempts,

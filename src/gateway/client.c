@@ -99,13 +99,31 @@ void client_accept(struct worker *w, int handle, const struct addr *from)
 
 /* ---- answered ---------------------------------------------------------------------------------------------------- */
 
+/* What is pending goes out first, for as long as its reader takes some of it now and then; only then is what comes read away. */
 static void linger(struct client *c)
 {
     c->state = CLIENT_LINGER;
     c->lingered = 0;
+    c->lingered_out = c->conn.bytes_out;
     conn_shutdown(&c->conn);
     conn_watch(&c->conn, SOCK_READ);
-    deadline(c, LINGER_TIME);
+    deadline(c, conn_pending(&c->conn) ? worker_settings(c->worker)->client_idle_timeout : LINGER_TIME);
+}
+
+/* With bytes pending a FIN would make the part that has gone out look whole: then it is a reset. */
+static void end_linger(struct client *c)
+{
+    close_client(c, conn_pending(&c->conn) > 0);
+}
+
+static void lingered_long(struct client *c)
+{
+    if (conn_pending(&c->conn) && c->conn.bytes_out > c->lingered_out) {
+        c->lingered_out = c->conn.bytes_out;
+        deadline(c, worker_settings(c->worker)->client_idle_timeout);
+    } else {
+        end_linger(c);
+    }
 }
 
 static bool request_was_read(const struct client *c)
@@ -394,7 +412,7 @@ static void swallow(struct client *c)
 
     c->lingered += n > 0 ? (size_t)n : 0;
     if (n < 0 || c->lingered > LINGER_BYTES)
-        close_client(c, false);
+        end_linger(c);
 }
 
 static void readable(struct conn *conn)
@@ -431,7 +449,9 @@ static void drained(struct conn *conn)
 {
     struct client *c = CONTAINER(conn, struct client, conn);
 
-    if (c->x && !c->doomed)
+    if (c->state == CLIENT_LINGER)
+        deadline(c, LINGER_TIME);
+    else if (c->x && !c->doomed)
         attempt_resume(c->x);
 }
 
@@ -450,7 +470,7 @@ static void too_late(struct client *c)
     switch (c->state) {
     case CLIENT_HEAD: refuse_head(c, FAIL_request_timeout); break;
     case CLIENT_BODY: body_failed(c, FAIL_request_timeout); break;
-    case CLIENT_LINGER: close_client(c, false); break;
+    case CLIENT_LINGER: lingered_long(c); break;
     default: break;
     }
 }
@@ -472,7 +492,9 @@ void clients_drain(struct worker *w)
     list_each_safe(l, &w->clients) {
         struct client *c = CONTAINER(l, struct client, link);
         c->draining = true;
-        if (c->state == CLIENT_IDLE)
+        if (c->state == CLIENT_IDLE && conn_pending(&c->conn))
+            linger(c);
+        else if (c->state == CLIENT_IDLE)
             close_client(c, false);
     }
 }

@@ -62,11 +62,23 @@ static bool plain_token(struct str s, size_t max)
     return true;
 }
 
+/* Eight hex digits at once: the nibbles are spread over eight bytes, and 'a' - '9' - 1 is added where one is above 9. */
+static char *hex8(char *at, uint32_t v)
+{
+    uint64_t x = v;
+
+    x = (x << 16 | x) & 0x0000ffff0000ffff;
+    x = (x << 8 | x) & 0x00ff00ff00ff00ff;
+    x = (x << 4 | x) & 0x0f0f0f0f0f0f0f0f;
+    x += 0x3030303030303030 + ((x + 0x0606060606060606) >> 4 & 0x0101010101010101) * 0x27;
+    x = __builtin_bswap64(x);
+    memcpy(at, &x, 8);
+    return at + 8;
+}
+
 static char *hex16(char *at, uint64_t v)
 {
-    for (int i = 60; i >= 0; i -= 4)
-        *at++ = "0123456789abcdef"[v >> i & 15];
-    return at;
+    return hex8(hex8(at, (uint32_t)(v >> 32)), (uint32_t)v);
 }
 
 static struct str made_request_id(struct exchange *x)
@@ -107,12 +119,10 @@ static struct str made_trace(struct exchange *x)
 
 /* ---- a client's head --------------------------------------------------------------------------------------------- */
 
-/* Which fields become which section of x->in. */
-static const struct {
-    enum header_id id;
-    size_t at;
-} kept[] = {
-#define KEEP(header, field) { H_##header, offsetof(struct exchange, in.field) }
+/* Which fields become which section of x->in; 0: none. */
+static const uint16_t place[H_COUNT] = {
+#define KEEP(header, field) [H_##header] = offsetof(struct exchange, in.field)
+    KEEP(HOST, host),
     KEEP(ORIGIN, origin),
     KEEP(USER_AGENT, user_agent),
     KEEP(ACCEPT, accept),
@@ -130,23 +140,48 @@ static const struct {
 #undef KEEP
 };
 
-static void keep_fields(struct exchange *x, const struct http_head *h)
+/* The head's bytes lie in the worker's scratch: one copy keeps them all, and what is kept points into it. `from`: where they lay, `to`: where
+ * they lie now. The first of several fields of a name counts. */
+static void keep_fields(struct exchange *x, const struct http_head *h, const char *from, const char *to)
 {
-    for (size_t i = 0; i < ARRAY_LEN(kept); i++)
-        if (http_has(h, kept[i].id))
-            *(struct str *)(void *)((char *)x + kept[i].at) = str_dup(&x->arena, http_get(h, kept[i].id));
-    x->in.host = str_dup(&x->arena, h->authority.n ? h->authority : http_get(h, H_HOST));
+    for (uint32_t i = 0; i < h->n; i++) {
+        const struct http_field *f = &h->field[i];
+        struct str *at = (struct str *)(void *)((char *)x + place[f->id]);
+        if (place[f->id] && !at->p)
+            *at = (struct str){ to + (f->value.p - from), f->value.n };
+    }
+    if (h->authority.n) /* of an absolute-form target: it overrides Host */
+        x->in.host = (struct str){ to + (h->authority.p - from), h->authority.n };
     if (http_has(h, H_X_FORWARDED_FOR) || http_has(h, H_FORWARDED))
         x->in.loopback = false;
 }
 
+static struct str head_bytes(const struct http_head *h)
+{
+    const char *end = h->target.p + h->target.n;
+
+    if (h->n)
+        end = MAX(end, h->field[h->n - 1].value.p + h->field[h->n - 1].value.n);
+    return str_span(h->method_text.p, end);
+}
+
+/* A path that the target left out is a literal, and stays. */
+static struct str moved(struct str s, struct str from, const char *to)
+{
+    return s.p >= from.p && s.p <= from.p + from.n ? (struct str){ to + (s.p - from.p), s.n } : s;
+}
+
 enum fail forward_take_request(struct exchange *x, const struct http_head *h)
 {
+    struct str head = head_bytes(h), copy = str_dup(&x->arena, head);
+
+    if (!copy.p)
+        return FAIL_no_memory;
     x->in.method = h->method;
     x->in.minor = h->minor;
-    x->in.path = route_tidy(&x->arena, str_dup(&x->arena, h->path));
-    x->in.query = str_dup(&x->arena, h->query);
-    keep_fields(x, h);
+    x->in.path = route_tidy(&x->arena, moved(h->path, head, copy.p));
+    x->in.query = moved(h->query, head, copy.p);
+    keep_fields(x, h, head.p, copy.p);
     x->in.forward = lines_that_go_on(&x->arena, h, kept_from_nodes);
     if (!plain_token(x->in.request_id, RECORD_REQUEST - 1))
         x->in.request_id = made_request_id(x);

@@ -37,6 +37,9 @@ void settings_sweep(struct gateway *g);
 void settings_free_all(struct gateway *g);
 enum fail settings_publish(struct gateway *g, struct gateway_settings *s);
 
+/* answer.c: Retry-After where waiting helps, and whether official SDKs should try again by themselves */
+void answer_retry_advice(struct exchange *x, enum fail why);
+
 /* choose.c */
 void choose_decided(struct exchange *x);  /* the fleet has granted or refused a ticket that waited */
 void choose_cancel(struct exchange *x);   /* takes a waiting ticket back */

@@ -162,6 +162,19 @@ void node_conn_deadline(struct node_conn *nc, nsec due, enum fail late)
         loop_timer_set(nc->worker->loop, &nc->timer, due);
 }
 
+/* While a node must wait for a slow reader it is not the node that is late. */
+static void reader_is_late(struct node_conn *nc)
+{
+    size_t waiting = nc->x->sink->waiting(nc->x);
+    bool reads = waiting < nc->paused_behind;
+
+    nc->paused_behind = waiting;
+    if (reads)
+        node_conn_deadline(nc, worker_now(nc->worker) + nc->x->settings->inter_chunk_timeout, nc->late);
+    else
+        attempt_broken(nc->x, FAIL_slow_reader);
+}
+
 static void timed(struct timer *t)
 {
     struct node_conn *nc = CONTAINER(t, struct node_conn, timer);
@@ -171,6 +184,8 @@ static void timed(struct timer *t)
         return; /* node_conns_tidy closes the surplus */
     if (now < nc->deadline)
         loop_timer_set(nc->worker->loop, &nc->timer, nc->deadline);
+    else if (nc->x && nc->paused && nc->late != FAIL_total_timeout)
+        reader_is_late(nc);
     else if (nc->x)
         attempt_broken(nc->x, nc->late);
     else

@@ -22,6 +22,7 @@ struct node_conn {
     nsec deadline;
     enum fail late;           /* what it means when the deadline passes */
     nsec idle_since, idle_until;
+    size_t paused_behind;     /* bytes that waited for the slow reader when last looked at */
 };
 void node_conn_pools_init(void);
 void node_conn_pools_done(void);

@@ -40,6 +40,7 @@ static void mind_slow_reader(struct exchange *x)
 
     if (nc && !nc->ended && !nc->paused && x->sink->waiting && x->sink->waiting(x) > SLOW_MAX) {
         nc->paused = true;
+        nc->paused_behind = x->sink->waiting(x);
         conn_watch(&nc->conn, SOCK_HUP);
     }
 }
@@ -122,22 +123,14 @@ static void keep_error(struct exchange *x, struct str body, struct str message)
 }
 
 /* An error answer, or the text of an error record: is it this node's failure, so that somebody else may do better? */
-static enum fail judge_error(const struct exchange *x, struct str body)
+static enum fail judge_said(const struct exchange *x, struct str text)
 {
-    switch (record_said(x->up.status, body)) {
+    switch (record_said(x->up.status, text)) {
     case SAID_BUSY: return FAIL_upstream_busy;
     case SAID_NO_MODEL: return x->ticket.model_hash ? FAIL_upstream_no_model : OK;
     case SAID_FAILURE: return FAIL_upstream_error;
     default: return OK; /* the request's own fault: the client's to read */
     }
-}
-
-static enum fail judge_error(struct exchange *x, struct str body, struct str message)
-{
-    if (x->up.status < 400)
-        return OK;
-    keep_error(x, body, message);
-    return judge_said(x, body);
 }
 
 static enum fail judge_whole(struct exchange *x, struct str body)

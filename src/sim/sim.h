@@ -1,9 +1,9 @@
 /* sim/sim.h - what the files of this room share: the node, its models, its clients, and the run of one request.
  *
- *     sim_client.c  bytes in, requests out of them, answers back      sim_model.c   what is loaded, slots, loads, eviction
- *     sim_route.c   which path is answered by whom                    sim_run.c     one piece of model work through time
- *     sim_read.c    a request for model work -> a run                 sim_words.c   what is said
- *     sim_answer_*  how it is said, a voice per route                 sim_views.c, sim_manage.c, sim_blob.c, sim_faults.c
+ *     sim_client.c  bytes in, requests out of them, answers back      sim_model.c   what is loaded, slots, loads,
+ * eviction sim_route.c   which path is answered by whom                    sim_run.c     one piece of model work
+ * through time sim_read.c    a request for model work -> a run                 sim_words.c   what is said sim_answer_*
+ * how it is said, a voice per route                 sim_views.c, sim_manage.c, sim_blob.c, sim_faults.c
  *
  * Nobody outside includes this. */
 #pragma once
@@ -86,13 +86,13 @@ enum sim_stage { RUN_NONE, RUN_PENDING, RUN_LOADING, RUN_WAITING, RUN_PREFILL, R
 
 /* How a dialect says things. All write whole records into the client's `record` and let sim_stream_record take them. */
 struct sim_voice {
-    struct str type;                                  /* of a stream */
-    void (*open)(struct sim_client *c);               /* before the first token; may be NULL */
-    void (*say)(struct sim_client *c, uint32_t i);    /* token i */
-    void (*close)(struct sim_client *c);              /* the last records */
+    struct str type;                                     /* of a stream */
+    void (*open)(struct sim_client *c);                  /* before the first token; may be NULL */
+    void (*say)(struct sim_client *c, uint32_t i);       /* token i */
+    void (*close)(struct sim_client *c);                 /* the last records */
     void (*whole)(struct sim_client *c, struct text *t); /* the body of an unstreamed answer */
-    bool embeds;                                      /* no tokens are said */
-    bool event_stream_headers;                        /* Cache-Control and Connection, as Ollama adds on some routes */
+    bool embeds;                                         /* no tokens are said */
+    bool event_stream_headers; /* Cache-Control and Connection, as Ollama adds on some routes */
 };
 struct sim_run {
     struct list link; /* of the node's pending or the model's waiting */

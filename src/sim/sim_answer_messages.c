@@ -46,7 +46,8 @@ static void put_message_front(struct text *t, const struct sim_run *r)
 
 static void put_tool(struct text *t, const struct sim_run *r, struct str input)
 {
-    text_printf(t, "{\"type\":\"tool_use\",\"id\":\"toolu_%016llx\",\"name\":%.*s,\"input\":", (unsigned long long)r->id,
+    text_printf(t,
+                "{\"type\":\"tool_use\",\"id\":\"toolu_%016llx\",\"name\":%.*s,\"input\":", (unsigned long long)r->id,
                 STR_ARG(r->tool));
     text_put(t, input);
     text_putc(t, '}');
@@ -60,7 +61,9 @@ static void open_stream(struct sim_client *c)
     begin_event(c, STR("message_start"));
     text_put(t, STR(",\"message\":{"));
     put_message_front(t, &c->run);
-    text_printf(t, ",\"content\":[],\"stop_reason\":null,\"stop_sequence\":null,\"usage\":{\"input_tokens\":%u,\"output_tokens\":0}}",
+    text_printf(t,
+                ",\"content\":[],\"stop_reason\":null,\"stop_sequence\":null,\"usage\":{\"input_tokens\":%u,\"output_"
+                "tokens\":0}}",
                 c->run.prompt_tokens);
     end_event(c);
 }
@@ -123,8 +126,8 @@ static void close_stream(struct sim_client *c)
     begin_event(c, STR("message_delta"));
     text_put(t, STR(",\"delta\":{\"stop_reason\":\""));
     text_put(t, stop_reason(&c->run));
-    text_printf(t, "\",\"stop_sequence\":null},\"usage\":{\"input_tokens\":%u,\"output_tokens\":%u}", c->run.prompt_tokens,
-                c->run.tokens);
+    text_printf(t, "\",\"stop_sequence\":null},\"usage\":{\"input_tokens\":%u,\"output_tokens\":%u}",
+                c->run.prompt_tokens, c->run.tokens);
     end_event(c);
     begin_event(c, STR("message_stop"));
     end_event(c);
@@ -163,12 +166,14 @@ static void whole(struct sim_client *c, struct text *t)
                 r->tokens);
 }
 
-static const struct sim_voice voice = { .type = { "text/event-stream", 17 },
-                                        .open = open_stream,
-                                        .say = say,
-                                        .close = close_stream,
-                                        .whole = whole,
-                                        .event_stream_headers = true };
+static const struct sim_voice voice = {
+    .type = {"text/event-stream", 17},
+    .open = open_stream,
+    .say = say,
+    .close = close_stream,
+    .whole = whole,
+    .event_stream_headers = true
+};
 
 void sim_answer_v1_messages(struct sim_client *c, struct str body)
 {

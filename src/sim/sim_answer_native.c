@@ -138,7 +138,8 @@ static void whole(struct sim_client *c, struct text *t)
 }
 
 static const struct sim_voice voice = {
-    .type = { "application/x-ndjson", 20 }, .say = say, .close = close_stream, .whole = whole
+    .type = {"application/x-ndjson", 20},
+      .say = say, .close = close_stream, .whole = whole
 };
 
 void sim_answer_generate(struct sim_client *c, struct str body)

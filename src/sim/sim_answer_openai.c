@@ -166,7 +166,8 @@ static void whole_transcript(struct sim_client *c, struct text *t)
 }
 
 static const struct sim_voice voice = {
-    .type = { "text/event-stream", 17 }, .say = say, .close = close_stream, .whole = whole
+    .type = {"text/event-stream", 17},
+      .say = say, .close = close_stream, .whole = whole
 };
 static const struct sim_voice transcript = { .say = say, .close = close_stream, .whole = whole_transcript };
 

@@ -2,8 +2,8 @@
  *
  *     response.created, .in_progress, (output_item.added, ... deltas ..., output_item.done)..., response.completed
  *
- * An item is a reasoning, a message or a function_call; the next one begins when a token of another kind comes. There is
- * no [DONE], and `completed` also stands at the end of an answer that was cut by its limit, as with Ollama. */
+ * An item is a reasoning, a message or a function_call; the next one begins when a token of another kind comes. There
+ * is no [DONE], and `completed` also stands at the end of an answer that was cut by its limit, as with Ollama. */
 #include "sim/sim.h"
 
 enum item { REASONING, MESSAGE, CALL };
@@ -96,8 +96,10 @@ static void put_response(struct text *t, const struct sim_client *c, bool done)
         put_output(t, r);
     text_put(t, STR("],\"usage\":"));
     if (done)
-        text_printf(t, "{\"input_tokens\":%u,\"output_tokens\":%u,\"total_tokens\":%u,\"input_tokens_details\":{\"cached_tokens\":0},"
-                       "\"output_tokens_details\":{\"reasoning_tokens\":%u}}}",
+        text_printf(t,
+                    "{\"input_tokens\":%u,\"output_tokens\":%u,\"total_tokens\":%u,\"input_tokens_details\":{\"cached_"
+                    "tokens\":0},"
+                    "\"output_tokens_details\":{\"reasoning_tokens\":%u}}}",
                     r->prompt_tokens, r->tokens, r->prompt_tokens + r->tokens, r->think_tokens);
     else
         text_put(t, STR("null}"));
@@ -165,7 +167,8 @@ static void say_summary_part(struct sim_client *c, const char *event, bool done)
     end_event(c);
 }
 
-static void say_words(struct sim_client *c, const char *event, enum item kind, const char *key, uint32_t from, uint32_t to)
+static void say_words(struct sim_client *c, const char *event, enum item kind, const char *key, uint32_t from,
+                      uint32_t to)
 {
     begin_inside(c, event, kind);
     if (kind == MESSAGE)
@@ -243,12 +246,14 @@ static void whole(struct sim_client *c, struct text *t)
     put_response(t, c, true);
 }
 
-static const struct sim_voice voice = { .type = { "text/event-stream", 17 },
-                                        .open = open_stream,
-                                        .say = say,
-                                        .close = close_stream,
-                                        .whole = whole,
-                                        .event_stream_headers = true };
+static const struct sim_voice voice = {
+    .type = {"text/event-stream", 17},
+    .open = open_stream,
+    .say = say,
+    .close = close_stream,
+    .whole = whole,
+    .event_stream_headers = true
+};
 
 void sim_answer_v1_responses(struct sim_client *c, struct str body)
 {

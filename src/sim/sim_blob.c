@@ -24,7 +24,7 @@ static struct str digest_of(struct str rest, char out[72])
 
 static bool is_here(struct simnode *n, struct str digest)
 {
-    list_each(l, &n->blobs)
+    list_each (l, &n->blobs)
         if (str_eq(str_of(CONTAINER(l, struct sim_blob, link)->digest), digest))
             return true;
     return false;

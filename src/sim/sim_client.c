@@ -3,13 +3,13 @@
  *     socket -> scratch -> HEAD -> (BODY) -> BUSY: an endpoint answers, now or later -> HEAD ...
  *                                                    meanwhile arriving bytes wait in `in`
  *
- * A request that came in one piece with its body is answered out of the scratch buffer, without a copy, often within the
- * same call: this is the backend that overhead is measured against, so a request costs one read, one write, and no
+ * A request that came in one piece with its body is answered out of the scratch buffer, without a copy, often within
+ * the same call: this is the backend that overhead is measured against, so a request costs one read, one write, and no
  * malloc. A node of its own per connection or a thread per request, as Go has it, was rejected for that reason.
  *
- * The peer's end of file cancels what runs for it, as in Go's server, whose requests end with their connection. A client
- * is freed in one place, close_client(), never while consume() is on the stack: it is doomed then, and closed from a
- * timer. */
+ * The peer's end of file cancels what runs for it, as in Go's server, whose requests end with their connection. A
+ * client is freed in one place, close_client(), never while consume() is on the stack: it is doomed then, and closed
+ * from a timer. */
 #include "base/slab.h"
 #include "sim/sim.h"
 
@@ -122,7 +122,8 @@ void sim_client_accept(struct simnode *n, int handle, const struct addr *from)
 
 void sim_clients_close(struct simnode *n)
 {
-    list_each_safe(l, &n->clients) close_client(CONTAINER(l, struct sim_client, link), true);
+    list_each_safe (l, &n->clients)
+        close_client(CONTAINER(l, struct sim_client, link), true);
 }
 
 /* ---- answered ---------------------------------------------------------------------------------------------------- */

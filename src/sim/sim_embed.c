@@ -1,7 +1,7 @@
 /* sim/sim_embed.c - embeddings: vectors that follow from the text alone, so that whoever compares two answers can.
  *
- * /api/embed and /v1/embeddings give unit vectors, cut to `dimensions` and made unit again; the old /api/embeddings gives
- * one that is not normalised, as Ollama's does. openai-node asks for base64: little-endian 32-bit floats. */
+ * /api/embed and /v1/embeddings give unit vectors, cut to `dimensions` and made unit again; the old /api/embeddings
+ * gives one that is not normalised, as Ollama's does. openai-node asks for base64: little-endian 32-bit floats. */
 #include "sim/sim.h"
 #include <math.h>
 
@@ -99,7 +99,8 @@ static void whole_v1_embeddings(struct sim_client *c, struct text *t)
     const struct sim_run *r = &c->run;
     text_put(t, STR("{\"object\":\"list\",\"data\":["));
     for (uint32_t i = 0; i < r->n_inputs; i++) {
-        text_put(t, i ? STR(",{\"object\":\"embedding\",\"embedding\":") : STR("{\"object\":\"embedding\",\"embedding\":"));
+        text_put(t, i ? STR(",{\"object\":\"embedding\",\"embedding\":")
+                      : STR("{\"object\":\"embedding\",\"embedding\":"));
         put_vector(t, r, i, 1);
         text_printf(t, ",\"index\":%u}", i);
     }

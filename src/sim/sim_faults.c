@@ -8,8 +8,8 @@
  *     {"die": true} or {"die": 5000}         gone: connections reset, nobody listens, for good or for so many ms
  *     {}                                     all is well again
  *
- * Each request replaces what was set before. Faults strike model work and transfers of models, never probes: a node that
- * cannot be probed is a dead one. */
+ * Each request replaces what was set before. Faults strike model work and transfers of models, never probes: a node
+ * that cannot be probed is a dead one. */
 #include "sim/sim.h"
 
 static const struct sim_fault no_fault = { .reset_after = NO_RESET, .slow_load = 1 };
@@ -70,10 +70,13 @@ static const struct {
     bool (*read)(struct sim_fault *f, struct json v);
     bool strikes; /* each of `count` requests */
 } keys[] = {
-    { { "stall_ms", 8 }, read_stall, true },   { { "reset_after_bytes", 17 }, read_reset, true },
-    { { "status", 6 }, read_status, true },    { { "count", 5 }, read_times, false },
-    { { "busy", 4 }, read_busy, true },        { { "slow_load", 9 }, read_slow_load, false },
-    { { "die", 3 }, read_death, false },
+    {{ "stall_ms", 8 },            read_stall,     true },
+    { { "reset_after_bytes", 17 }, read_reset,     true },
+    { { "status", 6 },             read_status,    true },
+    { { "count", 5 },              read_times,     false},
+    { { "busy", 4 },               read_busy,      true },
+    { { "slow_load", 9 },          read_slow_load, false},
+    { { "die", 3 },                read_death,     false},
 };
 
 /* False: key `*out_wrong` is none, or has a wrong value. */
@@ -155,7 +158,8 @@ void sim_answer_faults(struct sim_client *c, struct str body)
     struct sim_fault f = no_fault;
     struct str wrong = STR("the body");
     if (given.kind != JSON_OBJECT || !read_fault(given, &f, &wrong)) {
-        sim_reply_error(c, 400, "%.*s is not understood: stall_ms, reset_after_bytes, status, count, busy, slow_load, die",
+        sim_reply_error(c, 400,
+                        "%.*s is not understood: stall_ms, reset_after_bytes, status, count, busy, slow_load, die",
                         STR_ARG(wrong));
         return;
     }
@@ -193,13 +197,19 @@ static void put_counts(struct json_out *j, const struct simnode_stats *s)
         const char *key;
         uint64_t value;
     } rows[] = {
-        { "requests", s->requests },       { "works", s->works },
-        { "aborted", s->aborted },         { "tokens", s->tokens },
-        { "loads", s->loads },             { "load_aborts", s->load_aborts },
-        { "evictions", s->evictions },     { "expiries", s->expiries },
-        { "prefix_hits", s->prefix_hits }, { "active", s->active },
-        { "queued", s->queued },           { "connections", s->connections },
-        { "loaded", s->loaded },
+        {"requests",     s->requests   },
+        { "works",       s->works      },
+        { "aborted",     s->aborted    },
+        { "tokens",      s->tokens     },
+        { "loads",       s->loads      },
+        { "load_aborts", s->load_aborts},
+        { "evictions",   s->evictions  },
+        { "expiries",    s->expiries   },
+        { "prefix_hits", s->prefix_hits},
+        { "active",      s->active     },
+        { "queued",      s->queued     },
+        { "connections", s->connections},
+        { "loaded",      s->loaded     },
     };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         json_key(j, rows[i].key);
@@ -233,7 +243,8 @@ void sim_answer_stats(struct sim_client *c, struct str body)
     put_counts(&j, &c->node->stats);
     json_key(&j, "models");
     json_open(&j, '{');
-    list_each(l, &c->node->models) put_model(&j, CONTAINER(l, struct sim_model, link));
+    list_each (l, &c->node->models)
+        put_model(&j, CONTAINER(l, struct sim_model, link));
     json_close(&j);
     json_close(&j);
     sim_reply_json(c, text_str(&c->record));

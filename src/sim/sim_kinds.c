@@ -19,11 +19,12 @@ void sim_answer_props(struct sim_client *c, struct str body)
 {
     struct sim_model *m = first_model(c->node);
     struct str name = m ? name_show(&m->name) : STR("none");
-    text_printf(&c->record,
-                "{\"default_generation_settings\":{\"n_ctx\":%u},\"total_slots\":%u,\"model_path\":\"/models/%.*s.gguf\","
-                "\"modalities\":{\"vision\":false,\"audio\":false},\"chat_template\":\"{{ .Prompt }}\","
-                "\"build_info\":\"b6700-simulated\",\"is_sleeping\":false}",
-                m ? m->context : 0, c->node->slots, STR_ARG(name));
+    text_printf(
+        &c->record,
+        "{\"default_generation_settings\":{\"n_ctx\":%u},\"total_slots\":%u,\"model_path\":\"/models/%.*s.gguf\","
+        "\"modalities\":{\"vision\":false,\"audio\":false},\"chat_template\":\"{{ .Prompt }}\","
+        "\"build_info\":\"b6700-simulated\",\"is_sleeping\":false}",
+        m ? m->context : 0, c->node->slots, STR_ARG(name));
     sim_reply_json(c, text_str(&c->record));
 }
 
@@ -64,8 +65,8 @@ static void put_vllm(struct text *t, struct simnode *n)
                 STR_ARG(name), n->stats.active);
     text_printf(t, "# TYPE vllm:num_requests_waiting gauge\nvllm:num_requests_waiting%s%.*s\"} %u\n", label,
                 STR_ARG(name), n->stats.queued);
-    text_printf(t, "# TYPE vllm:kv_cache_usage_perc gauge\nvllm:kv_cache_usage_perc%s%.*s\"} %g\n", label, STR_ARG(name),
-                full);
+    text_printf(t, "# TYPE vllm:kv_cache_usage_perc gauge\nvllm:kv_cache_usage_perc%s%.*s\"} %g\n", label,
+                STR_ARG(name), full);
     text_printf(t, "# TYPE vllm:generation_tokens_total counter\nvllm:generation_tokens_total%s%.*s\"} %llu\n", label,
                 STR_ARG(name), (unsigned long long)n->stats.tokens);
 }

@@ -1,8 +1,8 @@
 /* sim/sim_manage.c - pull, push and create as streams of progress; copy and delete at once.
  *
- * A job is a list of steps, each a record that is due some time after the one before; at its end the model is there. Its
- * speed is the node's load rate. Names that begin with "nosuch" are unknown to the registry this node pretends to ask,
- * and fail as Ollama fails: in a stream after the status 200, else with 500. */
+ * A job is a list of steps, each a record that is due some time after the one before; at its end the model is there.
+ * Its speed is the node's load rate. Names that begin with "nosuch" are unknown to the registry this node pretends to
+ * ask, and fail as Ollama fails: in a stream after the status 200, else with 500. */
 #include "sim/sim.h"
 
 #define PULL_STEPS 10
@@ -25,9 +25,9 @@ static void go_on(struct sim_client *c);
 /* ---- records ----------------------------------------------------------------------------------------------------- */
 
 static const char *const words[][SUCCESS + 1] = {
-    [PULL] = { "pulling manifest", "pulling", "verifying sha256 digest", "writing manifest", "success" },
-    [PUSH] = { "retrieving manifest", "pushing", NULL, "pushing manifest", "success" },
-    [CREATE] = { "gathering model components", "using existing layer", NULL, "writing manifest", "success" },
+    [PULL] = {"pulling manifest",            "pulling",              "verifying sha256 digest", "writing manifest", "success"},
+    [PUSH] = { "retrieving manifest",        "pushing",              NULL,                      "pushing manifest", "success"},
+    [CREATE] = { "gathering model components", "using existing layer", NULL,                      "writing manifest", "success"},
 };
 
 static void put_layer(struct text *t, const struct sim_job *j)
@@ -212,7 +212,7 @@ void sim_answer_push(struct sim_client *c, struct str body)
 
 static bool has_blob(struct simnode *n, struct str digest)
 {
-    list_each(l, &n->blobs)
+    list_each (l, &n->blobs)
         if (str_eq(str_of(CONTAINER(l, struct sim_blob, link)->digest), digest))
             return true;
     return false;

@@ -118,7 +118,8 @@ static void unload(struct sim_model *m)
 
 void sim_models_unload(struct simnode *n)
 {
-    list_each(l, &n->models) unload(CONTAINER(l, struct sim_model, link));
+    list_each (l, &n->models)
+        unload(CONTAINER(l, struct sim_model, link));
 }
 
 static void free_model(struct sim_model *m)
@@ -151,7 +152,7 @@ void sim_model_delete(struct sim_model **at)
 
 static struct sim_model *find_exactly(const struct simnode *n, struct str name)
 {
-    list_each(l, (struct list *)&n->models) {
+    list_each (l, (struct list *)&n->models) {
         struct sim_model *m = CONTAINER(l, struct sim_model, link);
         if (str_eq(name_show(&m->name), name))
             return m;
@@ -251,7 +252,7 @@ static void begin_load(struct sim_run *r)
 static struct sim_model *victim(struct simnode *n, const struct sim_model *but)
 {
     struct sim_model *found = NULL;
-    list_each(l, &n->models) {
+    list_each (l, &n->models) {
         struct sim_model *m = CONTAINER(l, struct sim_model, link);
         if (m->residency != MODEL_LOADED || m == but)
             continue;
@@ -380,7 +381,7 @@ static struct sim_slot *best_slot(struct sim_model *m, struct str prompt, size_t
     *out_common = 0;
     if (m->node->prefill <= 0)
         return best;
-    list_each(l, &m->free_slots) {
+    list_each (l, &m->free_slots) {
         struct sim_slot *s = CONTAINER(l, struct sim_slot, free);
         size_t common = common_prefix(prompt, buf_str(&s->prompt));
         if (common > *out_common) {

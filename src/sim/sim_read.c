@@ -61,15 +61,24 @@ static const struct {
     struct str key;
     enum option_type type;
 } options[] = {
-    { { "temperature", 11 }, OF_FLOAT },     { { "top_p", 5 }, OF_FLOAT },
-    { { "min_p", 5 }, OF_FLOAT },            { { "typical_p", 9 }, OF_FLOAT },
-    { { "repeat_penalty", 14 }, OF_FLOAT },  { { "presence_penalty", 16 }, OF_FLOAT },
-    { { "frequency_penalty", 17 }, OF_FLOAT }, { { "num_ctx", 7 }, OF_INTEGER },
-    { { "num_predict", 11 }, OF_INTEGER },   { { "num_keep", 8 }, OF_INTEGER },
-    { { "num_batch", 9 }, OF_INTEGER },      { { "num_gpu", 7 }, OF_INTEGER },
-    { { "num_thread", 10 }, OF_INTEGER },    { { "seed", 4 }, OF_INTEGER },
-    { { "top_k", 5 }, OF_INTEGER },          { { "repeat_last_n", 13 }, OF_INTEGER },
-    { { "use_mmap", 8 }, OF_BOOLEAN },       { { "stop", 4 }, OF_ARRAY },
+    {{ "temperature", 11 },        OF_FLOAT  },
+    { { "top_p", 5 },              OF_FLOAT  },
+    { { "min_p", 5 },              OF_FLOAT  },
+    { { "typical_p", 9 },          OF_FLOAT  },
+    { { "repeat_penalty", 14 },    OF_FLOAT  },
+    { { "presence_penalty", 16 },  OF_FLOAT  },
+    { { "frequency_penalty", 17 }, OF_FLOAT  },
+    { { "num_ctx", 7 },            OF_INTEGER},
+    { { "num_predict", 11 },       OF_INTEGER},
+    { { "num_keep", 8 },           OF_INTEGER},
+    { { "num_batch", 9 },          OF_INTEGER},
+    { { "num_gpu", 7 },            OF_INTEGER},
+    { { "num_thread", 10 },        OF_INTEGER},
+    { { "seed", 4 },               OF_INTEGER},
+    { { "top_k", 5 },              OF_INTEGER},
+    { { "repeat_last_n", 13 },     OF_INTEGER},
+    { { "use_mmap", 8 },           OF_BOOLEAN},
+    { { "stop", 4 },               OF_ARRAY  },
 };
 static const char *const type_names[] = { "float32", "integer", "boolean", "array" };
 
@@ -231,8 +240,7 @@ static void take_vector_fields(struct sim_client *c, struct str body)
 
 static bool is_too_long(const struct sim_run *r, struct str body)
 {
-    return r->prompt_tokens > r->context &&
-           json_get(json_parse(body, NULL), STR("truncate")).kind == JSON_FALSE;
+    return r->prompt_tokens > r->context && json_get(json_parse(body, NULL), STR("truncate")).kind == JSON_FALSE;
 }
 
 static void fill_run(struct sim_client *c, const struct peek *p)

@@ -9,10 +9,10 @@
 #include <stdio.h>
 
 static const struct str kind_headers[SIM_KINDS] = {
-    [SIM_OLLAMA] = { "", 0 },
-    [SIM_LLAMACPP] = { "Server: llama.cpp\r\n", 19 },
-    [SIM_VLLM] = { "Server: uvicorn\r\n", 17 },
-    [SIM_OPENAI] = { "", 0 },
+    [SIM_OLLAMA] = {"",                       0 },
+    [SIM_LLAMACPP] = { "Server: llama.cpp\r\n", 19},
+    [SIM_VLLM] = { "Server: uvicorn\r\n",   17},
+    [SIM_OPENAI] = { "",                      0 },
 };
 
 static struct str date_of(struct simnode *n)

@@ -15,36 +15,36 @@ enum {
 };
 
 static const struct sim_endpoint by_route[ROUTE_COUNT] = {
-    [ROUTE_root] = { sim_answer_root, NULL, OLLAMA, false },
-    [ROUTE_version] = { sim_answer_version, NULL, OLLAMA, false },
-    [ROUTE_tags] = { sim_answer_tags, NULL, OLLAMA, false },
-    [ROUTE_ps] = { sim_answer_ps, NULL, OLLAMA, false },
-    [ROUTE_generate] = { sim_answer_generate, NULL, OLLAMA, true },
-    [ROUTE_chat] = { sim_answer_chat, NULL, OLLAMA, true },
-    [ROUTE_embed] = { sim_answer_embed, NULL, OLLAMA, true },
-    [ROUTE_embeddings] = { sim_answer_embeddings, NULL, OLLAMA, true },
-    [ROUTE_show] = { sim_answer_show, NULL, OLLAMA, false },
-    [ROUTE_pull] = { sim_answer_pull, NULL, OLLAMA, true },
-    [ROUTE_push] = { sim_answer_push, NULL, OLLAMA, true },
-    [ROUTE_create] = { sim_answer_create, NULL, OLLAMA, true },
-    [ROUTE_copy] = { sim_answer_copy, NULL, OLLAMA, false },
-    [ROUTE_delete] = { sim_answer_delete, NULL, OLLAMA, false },
-    [ROUTE_blob] = { sim_answer_blob, sim_begin_blob, OLLAMA, false },
-    [ROUTE_cloud_status] = { sim_answer_cloud_status, NULL, OLLAMA, false },
-    [ROUTE_me] = { sim_answer_not_signed_in, NULL, OLLAMA, false },
-    [ROUTE_signout] = { sim_answer_not_signed_in, NULL, OLLAMA, false },
-    [ROUTE_user_keys] = { sim_answer_not_signed_in, NULL, OLLAMA, false },
-    [ROUTE_web_search] = { sim_answer_not_signed_in, NULL, OLLAMA, false },
-    [ROUTE_web_fetch] = { sim_answer_not_signed_in, NULL, OLLAMA, false },
-    [ROUTE_recommendations] = { sim_answer_recommendations, NULL, OLLAMA, false },
-    [ROUTE_v1_chat] = { sim_answer_v1_chat, NULL, ALL, true },
-    [ROUTE_v1_completions] = { sim_answer_v1_completions, NULL, ALL, true },
-    [ROUTE_v1_embeddings] = { sim_answer_v1_embeddings, NULL, ALL, true },
-    [ROUTE_v1_responses] = { sim_answer_v1_responses, NULL, ALL, true },
-    [ROUTE_v1_messages] = { sim_answer_v1_messages, NULL, OLLAMA | LLAMACPP | VLLM, true },
-    [ROUTE_v1_transcribe] = { sim_answer_v1_transcribe, NULL, ALL, true },
-    [ROUTE_v1_models] = { sim_answer_v1_models, NULL, ALL, false },
-    [ROUTE_v1_model] = { sim_answer_v1_model, NULL, OLLAMA | OPENAI, false },
+    [ROUTE_root] = {sim_answer_root,             NULL,           OLLAMA,                   false},
+    [ROUTE_version] = { sim_answer_version,         NULL,           OLLAMA,                   false},
+    [ROUTE_tags] = { sim_answer_tags,            NULL,           OLLAMA,                   false},
+    [ROUTE_ps] = { sim_answer_ps,              NULL,           OLLAMA,                   false},
+    [ROUTE_generate] = { sim_answer_generate,        NULL,           OLLAMA,                   true },
+    [ROUTE_chat] = { sim_answer_chat,            NULL,           OLLAMA,                   true },
+    [ROUTE_embed] = { sim_answer_embed,           NULL,           OLLAMA,                   true },
+    [ROUTE_embeddings] = { sim_answer_embeddings,      NULL,           OLLAMA,                   true },
+    [ROUTE_show] = { sim_answer_show,            NULL,           OLLAMA,                   false},
+    [ROUTE_pull] = { sim_answer_pull,            NULL,           OLLAMA,                   true },
+    [ROUTE_push] = { sim_answer_push,            NULL,           OLLAMA,                   true },
+    [ROUTE_create] = { sim_answer_create,          NULL,           OLLAMA,                   true },
+    [ROUTE_copy] = { sim_answer_copy,            NULL,           OLLAMA,                   false},
+    [ROUTE_delete] = { sim_answer_delete,          NULL,           OLLAMA,                   false},
+    [ROUTE_blob] = { sim_answer_blob,            sim_begin_blob, OLLAMA,                   false},
+    [ROUTE_cloud_status] = { sim_answer_cloud_status,    NULL,           OLLAMA,                   false},
+    [ROUTE_me] = { sim_answer_not_signed_in,   NULL,           OLLAMA,                   false},
+    [ROUTE_signout] = { sim_answer_not_signed_in,   NULL,           OLLAMA,                   false},
+    [ROUTE_user_keys] = { sim_answer_not_signed_in,   NULL,           OLLAMA,                   false},
+    [ROUTE_web_search] = { sim_answer_not_signed_in,   NULL,           OLLAMA,                   false},
+    [ROUTE_web_fetch] = { sim_answer_not_signed_in,   NULL,           OLLAMA,                   false},
+    [ROUTE_recommendations] = { sim_answer_recommendations, NULL,           OLLAMA,                   false},
+    [ROUTE_v1_chat] = { sim_answer_v1_chat,         NULL,           ALL,                      true },
+    [ROUTE_v1_completions] = { sim_answer_v1_completions,  NULL,           ALL,                      true },
+    [ROUTE_v1_embeddings] = { sim_answer_v1_embeddings,   NULL,           ALL,                      true },
+    [ROUTE_v1_responses] = { sim_answer_v1_responses,    NULL,           ALL,                      true },
+    [ROUTE_v1_messages] = { sim_answer_v1_messages,     NULL,           OLLAMA | LLAMACPP | VLLM, true },
+    [ROUTE_v1_transcribe] = { sim_answer_v1_transcribe,   NULL,           ALL,                      true },
+    [ROUTE_v1_models] = { sim_answer_v1_models,       NULL,           ALL,                      false},
+    [ROUTE_v1_model] = { sim_answer_v1_model,        NULL,           OLLAMA | OPENAI,          false},
 };
 
 static const struct extra {
@@ -52,17 +52,17 @@ static const struct extra {
     unsigned methods;
     struct sim_endpoint endpoint;
 } extras[] = {
-    { { "/health", 7 }, 1 << M_GET, { sim_answer_health, NULL, LLAMACPP | VLLM, false } },
-    { { "/v1/health", 10 }, 1 << M_GET, { sim_answer_health, NULL, LLAMACPP, false } },
-    { { "/ping", 5 }, 1 << M_GET, { sim_answer_health, NULL, VLLM, false } },
-    { { "/props", 6 }, 1 << M_GET, { sim_answer_props, NULL, LLAMACPP, false } },
-    { { "/slots", 6 }, 1 << M_GET, { sim_answer_slots, NULL, LLAMACPP, false } },
-    { { "/models", 7 }, 1 << M_GET, { sim_answer_v1_models, NULL, LLAMACPP, false } },
-    { { "/metrics", 8 }, 1 << M_GET, { sim_answer_metrics, NULL, LLAMACPP | VLLM, false } },
-    { { "/version", 8 }, 1 << M_GET, { sim_answer_version, NULL, VLLM, false } },
-    { { "/load", 5 }, 1 << M_GET, { sim_answer_server_load, NULL, VLLM, false } },
-    { { "/sim/faults", 11 }, 1 << M_POST, { sim_answer_faults, NULL, ALL, false } },
-    { { "/sim/stats", 10 }, 1 << M_GET, { sim_answer_stats, NULL, ALL, false } },
+    {{ "/health", 7 },       1 << M_GET,  { sim_answer_health, NULL, LLAMACPP | VLLM, false } },
+    { { "/v1/health", 10 },  1 << M_GET,  { sim_answer_health, NULL, LLAMACPP, false }        },
+    { { "/ping", 5 },        1 << M_GET,  { sim_answer_health, NULL, VLLM, false }            },
+    { { "/props", 6 },       1 << M_GET,  { sim_answer_props, NULL, LLAMACPP, false }         },
+    { { "/slots", 6 },       1 << M_GET,  { sim_answer_slots, NULL, LLAMACPP, false }         },
+    { { "/models", 7 },      1 << M_GET,  { sim_answer_v1_models, NULL, LLAMACPP, false }     },
+    { { "/metrics", 8 },     1 << M_GET,  { sim_answer_metrics, NULL, LLAMACPP | VLLM, false }},
+    { { "/version", 8 },     1 << M_GET,  { sim_answer_version, NULL, VLLM, false }           },
+    { { "/load", 5 },        1 << M_GET,  { sim_answer_server_load, NULL, VLLM, false }       },
+    { { "/sim/faults", 11 }, 1 << M_POST, { sim_answer_faults, NULL, ALL, false }             },
+    { { "/sim/stats", 10 },  1 << M_GET,  { sim_answer_stats, NULL, ALL, false }              },
 };
 
 /* ---- refusals ---------------------------------------------------------------------------------------------------- */
@@ -72,7 +72,8 @@ static void not_found(struct sim_client *c, struct str body)
     if (c->node->kind == SIM_OLLAMA)
         sim_reply(c, 404, TYPE_TEXT, STR("404 page not found"));
     else if (c->node->kind == SIM_LLAMACPP)
-        sim_reply(c, 404, TYPE_JSON, STR("{\"error\":{\"code\":404,\"message\":\"File Not Found\",\"type\":\"not_found_error\"}}"));
+        sim_reply(c, 404, TYPE_JSON,
+                  STR("{\"error\":{\"code\":404,\"message\":\"File Not Found\",\"type\":\"not_found_error\"}}"));
     else
         sim_reply(c, 404, STR("application/json"), STR("{\"detail\":\"Not Found\"}"));
 }

@@ -2,7 +2,8 @@
  *
  * Enough of JSON Schema 2020-12 for what zod, pydantic and hand-written tools make: type, properties, items, enum,
  * const, $ref into $defs, anyOf and its kin (the first that is not null), bounds of numbers and arrays. Whatever is
- * not understood becomes a string. The depth is bounded because references may go in circles, and so is the number of values. */
+ * not understood becomes a string. The depth is bounded because references may go in circles, and so is the number of
+ * values. */
 #include "sim/sim.h"
 #include <math.h>
 
@@ -51,7 +52,11 @@ static struct json follow(const struct sampling *s, struct json ref)
 
 static struct json resolve(const struct sampling *s, struct json schema)
 {
-    static const struct str choices[] = { { "anyOf", 5 }, { "oneOf", 5 }, { "allOf", 5 } };
+    static const struct str choices[] = {
+        {"anyOf",  5},
+        { "oneOf", 5},
+        { "allOf", 5}
+    };
     for (int hops = 0; hops < DEPTH_MAX; hops++) {
         struct json next = json_get(schema, STR("$ref"));
         next = next.kind == JSON_STRING ? follow(s, next) : (struct json){ .kind = JSON_BAD };

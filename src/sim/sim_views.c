@@ -55,8 +55,11 @@ static void put_abilities(struct json_out *j, const struct sim_model *m)
         unsigned can;
         struct str word;
     } words[] = {
-        { CAN_COMPLETE, { "completion", 10 } }, { CAN_USE_TOOLS, { "tools", 5 } },     { CAN_INSERT, { "insert", 6 } },
-        { CAN_THINK, { "thinking", 8 } },       { CAN_EMBED, { "embedding", 9 } },
+        {CAN_COMPLETE,   { "completion", 10 }},
+        { CAN_USE_TOOLS, { "tools", 5 }      },
+        { CAN_INSERT,    { "insert", 6 }     },
+        { CAN_THINK,     { "thinking", 8 }   },
+        { CAN_EMBED,     { "embedding", 9 }  },
     };
     json_key(j, "capabilities");
     json_open(j, '[');
@@ -99,7 +102,8 @@ void sim_answer_cloud_status(struct sim_client *c, struct str body)
 
 void sim_answer_not_signed_in(struct sim_client *c, struct str body)
 {
-    text_printf(&c->record, "{\"error\":\"unauthorized\",\"signin_url\":\"https://ollama.com/connect?name=%s&key=simulated\"}",
+    text_printf(&c->record,
+                "{\"error\":\"unauthorized\",\"signin_url\":\"https://ollama.com/connect?name=%s&key=simulated\"}",
                 c->node->label);
     sim_reply(c, 401, TYPE_JSON, text_str(&c->record));
 }
@@ -128,7 +132,8 @@ void sim_answer_tags(struct sim_client *c, struct str body)
     json_open(&j, '{');
     json_key(&j, "models");
     json_open(&j, '[');
-    list_each(l, &c->node->models) put_tag(&j, CONTAINER(l, struct sim_model, link));
+    list_each (l, &c->node->models)
+        put_tag(&j, CONTAINER(l, struct sim_model, link));
     json_close(&j);
     json_close(&j);
     reply_record(c);
@@ -168,7 +173,7 @@ static struct sim_model *next_by_expiry(struct simnode *n, const struct sim_mode
 {
     struct sim_model *found = NULL;
     bool passed = last == NULL;
-    list_each(l, &n->models) {
+    list_each (l, &n->models) {
         struct sim_model *m = CONTAINER(l, struct sim_model, link);
         bool behind = !last || expiry_of(m) < expiry_of(last) || (expiry_of(m) == expiry_of(last) && passed);
         passed = passed || m == last;
@@ -262,7 +267,7 @@ void sim_answer_v1_models(struct sim_client *c, struct str body)
     put_text(&j, "object", STR("list"));
     json_key(&j, "data");
     json_open(&j, '[');
-    list_each(l, &c->node->models) {
+    list_each (l, &c->node->models) {
         struct sim_model *m = CONTAINER(l, struct sim_model, link);
         put_v1_model(&j, c, m, name_show(&m->name));
     }

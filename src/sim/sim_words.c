@@ -12,12 +12,12 @@
 #define TOKEN_BYTES 5 /* of text made beforehand */
 
 static const char *const words[64] = {
-    "the",    "a",      "node",   "model",  "answer", "under",  "quiet",  "river",  "stone",  "window", "carries",
-    "light",  "from",   "one",    "small",  "hill",   "to",     "another", "and",   "slowly", "turns",  "into",
-    "morning", "while", "seven",  "birds",  "watch",  "over",   "paper",  "boats",  "that",   "drift",  "past",
-    "old",    "garden", "walls",  "where",  "nobody", "waits",  "for",    "rain",   "still",  "each",   "word",
-    "arrives", "in",    "order",  "as",     "promised", "by",   "its",    "clock",  "green",  "lamps",  "burn",
-    "along",  "this",   "narrow", "street", "until",  "dawn",   "comes",  "softly", "back",
+    "the",     "a",      "node",   "model",  "answer",   "under", "quiet",   "river",  "stone",  "window", "carries",
+    "light",   "from",   "one",    "small",  "hill",     "to",    "another", "and",    "slowly", "turns",  "into",
+    "morning", "while",  "seven",  "birds",  "watch",    "over",  "paper",   "boats",  "that",   "drift",  "past",
+    "old",     "garden", "walls",  "where",  "nobody",   "waits", "for",     "rain",   "still",  "each",   "word",
+    "arrives", "in",     "order",  "as",     "promised", "by",    "its",     "clock",  "green",  "lamps",  "burn",
+    "along",   "this",   "narrow", "street", "until",    "dawn",  "comes",   "softly", "back",
 };
 
 /* splitmix64 (Vigna). */
@@ -220,8 +220,8 @@ static enum fail plan_thoughts(struct sim_client *c, enum wish wish)
     bool can = r->model->can & CAN_THINK;
     if (!can && wish == YES && c->route->dialect == DIALECT_OLLAMA)
         return FAIL_bad_value;
-    bool thinks = can && wish != NO && !never_thinks(c->route->id) &&
-                  (wish == YES || c->route->dialect != DIALECT_ANTHROPIC);
+    bool thinks =
+        can && wish != NO && !never_thinks(c->route->id) && (wish == YES || c->route->dialect != DIALECT_ANTHROPIC);
     r->think_tokens = thinks ? 8 + (uint32_t)(r->hash >> 32) % 9 : 0;
     return OK;
 }

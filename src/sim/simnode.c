@@ -6,10 +6,10 @@
 /* ---- texts ------------------------------------------------------------------------------------------------------- */
 
 static const struct str kinds[SIM_KINDS] = {
-    [SIM_OLLAMA] = { "ollama", 6 },
-    [SIM_LLAMACPP] = { "llamacpp", 8 },
-    [SIM_VLLM] = { "vllm", 4 },
-    [SIM_OPENAI] = { "openai", 6 },
+    [SIM_OLLAMA] = {"ollama",    6},
+    [SIM_LLAMACPP] = { "llamacpp", 8},
+    [SIM_VLLM] = { "vllm",     4},
+    [SIM_OPENAI] = { "openai",   6},
 };
 
 bool sim_kind_of(struct str name, enum sim_kind *out)
@@ -95,11 +95,12 @@ static enum fail add_models(struct simnode *n, const struct simnode_spec *spec)
 
 static void discard(struct simnode *n)
 {
-    list_each_safe(l, &n->models) {
+    list_each_safe (l, &n->models) {
         struct sim_model *m = CONTAINER(l, struct sim_model, link);
         sim_model_delete(&m);
     }
-    list_each_safe(l, &n->blobs) free(CONTAINER(l, struct sim_blob, link));
+    list_each_safe (l, &n->blobs)
+        free(CONTAINER(l, struct sim_blob, link));
     map_free(&n->by_key);
     cors_done(&n->cors);
     free(n);

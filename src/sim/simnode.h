@@ -25,8 +25,9 @@ struct simnode_spec {
     const struct simnode_model *models;
     unsigned n_models;
     enum sim_kind kind;
-    unsigned slots;     /* requests that one model answers at once (embedding models: 1); more wait, first come first served */
-    uint64_t load_rate; /* bytes/s, of loads and of pulls; 0 = at once, as with all the rates */
+    unsigned
+        slots; /* requests that one model answers at once (embedding models: 1); more wait, first come first served */
+    uint64_t load_rate;     /* bytes/s, of loads and of pulls; 0 = at once, as with all the rates */
     double prefill, decode; /* tokens/s of one request */
     uint64_t vram;          /* bytes */
     nsec latency;           /* added before every answer */

@@ -78,11 +78,11 @@ describe('section 6, models', { concurrency: true }, () => {
         }
         assert.ok(reached.size > 0, 'progress in bytes');
         assert.deepEqual(await everywhere('fresh:1b'), [true, true, true, true]);
-        const unknown = await post('/api/pull', { model: 'unknown-to-the-registry/nothing' });
+        const unknown = await post('/api/pull', { model: 'nosuch-model' });
         assert.equal(unknown.status, 200);
         assert.match(unknown.records.at(-1).error, /file does not exist/);
         assert.ok(!unknown.records.some((r) => r.status === 'success'));
-        const whole = await post('/api/pull', { model: 'unknown-to-the-registry/nothing', stream: false });
+        const whole = await post('/api/pull', { model: 'nosuch-model', stream: false });
         assert.equal(whole.status, 500);
         assert.match(whole.json.error, /file does not exist/);
         assert.deepEqual((await post('/api/pull', { model: 'fresh:1b', stream: false })).json, { status: 'success' });

@@ -288,7 +288,7 @@ static void each_allocation_may_fail(void **state)
     uint64_t nth = 1;
     while (one_of_each(nth))
         nth++;
-    assert_true(nth > 50);
+    assert_true(nth > 100);
 }
 
 int main(void)

@@ -240,6 +240,13 @@ static bool do_raw(struct seen *s, const struct direction *d)
     return true;
 }
 
+/* What was said raw is all. */
+static bool do_over(struct seen *s, const struct direction *d)
+{
+    over(s);
+    return true;
+}
+
 /* ---- directions: time and ends ---- */
 static void go_on(struct seen *s);
 static void waited(void *seen)
@@ -279,7 +286,7 @@ static const struct {
     { "record", do_record }, { "records", do_records }, { "hollow", do_hollow }, { "error", do_error },
     { "marker", do_marker }, { "end", do_end },         { "done", do_done },     { "whole", do_whole },
     { "answer", do_answer }, { "body", do_body },       { "raw", do_raw },       { "wait", do_wait },
-    { "cut", do_cut },       { "close", do_close },
+    { "cut", do_cut },       { "close", do_close },     { "over", do_over },
 };
 
 /* ---- performing ---- */

@@ -1,6 +1,5 @@
-/* sim/sim_rig.h - for this room's tests: one node in the simulated world, and clients that ask it. */
+/* test/play/sim_rig.h - for the tests of src/sim: one simulated node in the simulated world, and clients that ask it. */
 #pragma once
-#include "../test/play/world.h"
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/json.h"
@@ -9,6 +8,7 @@
 #include "net/conn.h"
 #include "net/http_body.h"
 #include "sim/simnode.h"
+#include "world.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
