@@ -12,6 +12,10 @@
 #include "api/name.h"
 #include "base/buf.h"
 
+#define USUAL_HOST      "registry.ollama.ai"
+#define USUAL_NAMESPACE "library"
+#define USUAL_TAG       "latest"
+
 enum part { HOST, NAMESPACE, MODEL, TAG, PART_COUNT };
 struct rule {
     struct str unless_given;
@@ -20,10 +24,10 @@ struct rule {
     char ends_with;    /* what separates it from the next part */
 };
 static const struct rule rules[PART_COUNT] = {
-    [HOST] = {STR("registry.ollama.ai"), 350, "_-.:", '/' },
-    [NAMESPACE] = { STR("library"),           80,  "_-",   '/' },
-    [MODEL] = { STR(""),                  80,  "_-.",  ':' },
-    [TAG] = { STR("latest"),            80,  "_-.",  '\0'},
+    [HOST] = {STR(USUAL_HOST),       350, "_-.:", '/' },
+    [NAMESPACE] = { STR(USUAL_NAMESPACE), 80,  "_-",   '/' },
+    [MODEL] = { STR(""),              80,  "_-.",  ':' },
+    [TAG] = { STR(USUAL_TAG),       80,  "_-.",  '\0'},
 };
 _Static_assert(350 + 3 * 80 + PART_COUNT <= NAME_MAX_BYTES, "the longest name fits");
 
@@ -133,8 +137,51 @@ static enum part first_shown(const struct str part[PART_COUNT])
     return str_eq_nocase(part[NAMESPACE], rules[NAMESPACE].unless_given) ? MODEL : NAMESPACE;
 }
 
+/* "model" or "model:tag" into show, and lower-cased into key; false if it is anything else, or too long to be sure. */
+static inline bool copy_plain(struct str text, char *show, char *key, bool *out_tagged)
+{
+    bool begins = true;
+    *out_tagged = false;
+    if (text.n > rules[MODEL].longest)
+        return false;
+    for (size_t i = 0; i < text.n; i++) {
+        char c = text.p[i], low = (char)(c | 0x20);
+        bool letter = (unsigned char)(low - 'a') < 26, colon = c == ':' && !*out_tagged;
+        if (!letter && (unsigned char)(c - '0') > 9 && c != '_' && (begins || (c != '.' && c != '-' && !colon)))
+            return false;
+        show[i] = c;
+        key[i] = letter ? low : c;
+        begins = colon;
+        *out_tagged |= colon;
+    }
+    return !begins;
+}
+
+/* Nearly every name is a model of the library, which needs no cutting. A tag that ends as "local" or "cloud" does may
+ * be a source. */
+static bool parse_plain(struct str text, struct name *out)
+{
+    static const char path[] = USUAL_HOST "/" USUAL_NAMESPACE "/", tag[] = ":" USUAL_TAG;
+    bool tagged;
+    char *key = out->key + sizeof path - 1;
+    if (!copy_plain(text, out->show, key, &tagged))
+        return false;
+    char last = key[text.n - 1];
+    if (tagged && (last == 'd' || last == 'l'))
+        return false;
+    memcpy(out->key, path, sizeof path - 1);
+    memcpy(out->show + text.n, tag, sizeof tag - 1);
+    memcpy(key + text.n, tag, sizeof tag - 1);
+    out->show_n = text.n + (tagged ? 0 : sizeof tag - 1);
+    out->key_n = sizeof path - 1 + out->show_n;
+    out->source = SOURCE_NONE;
+    return true;
+}
+
 enum fail name_parse(struct str text, struct name *out)
 {
+    if (parse_plain(text, out))
+        return OK;
     struct str part[PART_COUNT];
     struct reference r = { .path = str_trim(text) };
     if (r.path.n == 0)

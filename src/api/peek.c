@@ -212,7 +212,7 @@ static enum fail not_an_object(struct reading *r, struct str body)
 
 static enum fail read_members(struct reading *r, struct str body)
 {
-    struct json_walk w = json_walk_text(body);
+    struct json_walk w = scan_walk(body);
     if (!w.object)
         return not_an_object(r, body);
     while (scan_next(&w)) {
@@ -235,11 +235,24 @@ static bool is_filled(struct json v)
     return v.kind == JSON_STRING ? in.n > 0 : str_trim(in).n > 0;
 }
 
+/* Nothing in it to decode, and nothing to refuse. */
+static bool is_as_written(struct str string)
+{
+    for (size_t i = 0; i < string.n; i++)
+        if (string.p[i] == '\\' || (unsigned char)string.p[i] < ' ')
+            return false;
+    return true;
+}
+
 static enum fail take_text(struct reading *r, enum field id, struct str *out)
 {
     struct json v = get(r, id);
     if (v.kind == JSON_BAD)
         return OK;
+    if (is_as_written(v.raw)) {
+        *out = (struct str){ v.raw.p + 1, v.raw.n - 2 };
+        return OK;
+    }
     if (json_parse(v.raw, NULL).kind == JSON_BAD)
         return refuse(r, FAIL_bad_json, "invalid character in string literal of \"%s\"", rows[id].key.p);
     *out = json_text(r->arena, v);
@@ -292,7 +305,8 @@ static void take_marks(const struct reading *r, struct peek *out)
     out->stream = stream == JSON_BAD ? TRI_UNSET : stream == JSON_TRUE ? TRI_TRUE : TRI_FALSE;
     out->raw = get(r, IS_raw).kind == JSON_TRUE;
     out->has_tools = get(r, IS_tools).kind == JSON_ARRAY && is_filled(get(r, IS_tools));
-    out->wants_usage = json_get(get(r, IS_stream_options), STR("include_usage")).kind == JSON_TRUE;
+    out->wants_usage =
+        has(r, IS_stream_options) && json_get(get(r, IS_stream_options), STR("include_usage")).kind == JSON_TRUE;
     out->think_set = has(r, IS_think) || has(r, IS_thinking) || has(r, IS_reasoning) || has(r, IS_reasoning_effort);
 }
 

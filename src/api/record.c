@@ -66,14 +66,12 @@ enum record_form record_form_of(struct str content_type)
 
 static size_t whole_lines(struct str in, unsigned *out_records)
 {
-    const char *last = in.n ? memrchr(in.p, '\n', in.n) : NULL;
-    if (!last)
-        return 0;
-    for (const char *p = in.p; p <= last; p++) {
-        p = memchr(p, '\n', (size_t)(last + 1 - p));
+    size_t whole = (size_t)(str_rchr(in, '\n') + 1);
+    for (const char *p = in.p, *end = p + whole; p < end; p++) {
+        p = memchr(p, '\n', (size_t)(end - p));
         ++*out_records;
     }
-    return (size_t)(last + 1 - in.p);
+    return whole;
 }
 
 static size_t whole_events(struct str tail, struct str in, unsigned *out_records)
@@ -143,12 +141,17 @@ size_t record_last(enum record_form form, struct str records)
 
 /* Suspicion: does a word stand in these records that could matter? */
 
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
 #define WORD(a, b, c, d) ((uint32_t)(a) | (uint32_t)(b) << 8 | (uint32_t)(c) << 16 | (uint32_t)(d) << 24)
+#else
+#define WORD(a, b, c, d) ((uint32_t)(d) | (uint32_t)(c) << 8 | (uint32_t)(b) << 16 | (uint32_t)(a) << 24)
+#endif
 
-static uint32_t word_before(const char *p)
+static inline uint32_t word_before(const char *p)
 {
-    const unsigned char *b = (const unsigned char *)p - 4;
-    return WORD(b[0], b[1], b[2], b[3]);
+    uint32_t word;
+    memcpy(&word, p - sizeof word, sizeof word);
+    return word;
 }
 
 static bool type_matters(enum dialect d, struct str value)
@@ -203,32 +206,26 @@ static inline bool key_matters(enum dialect d, const char *key_end, const char *
 /* Behind a quote is a key, behind a letter the field of an event; a blank is nobody's style and left to the scanner. */
 static inline bool colon_matters(enum dialect d, const char *colon, struct str records, bool *keyed)
 {
-    if (colon == records.p)
-        return false;
     bool quoted = colon[-1] == '"';
     const char *key_end = colon - quoted;
     *keyed |= quoted;
     return is_blank(colon[-1]) || (key_end - records.p >= 4 && key_matters(d, key_end, colon, records));
 }
 
-/* A bit for each; the last leap is made from the end. */
-static inline unsigned colons_from(const char *p, const char *end)
-{
-    unsigned missing = end - p < LEAP ? (unsigned)(p + LEAP - end) : 0;
-    return leap_equal(p - missing, ':') >> missing;
-}
-
+/* No word of ours fits before the fifth byte. The last leap ends with the records, and may see a colon again. */
 static bool may_matter(enum dialect d, struct str records)
 {
-    const char *end = records.p + records.n;
     bool keyed = false;
-    if (records.n < LEAP)
+    if (records.n < LEAP + 4)
         return true;
-    for (const char *p = records.p; p < end; p += LEAP)
-        for (unsigned colons = colons_from(p, end); colons; colons &= colons - 1)
-            if (colon_matters(d, p + __builtin_ctz(colons), records, &keyed))
+    const char *last = records.p + records.n - LEAP;
+    for (const char *p = records.p + 4;; p = MIN(p + LEAP, last)) {
+        for (unsigned colons = leap_equal(p, ':'); colons; colons &= colons - 1)
+            if (colon_matters(d, p + (unsigned)__builtin_ctz(colons), records, &keyed))
                 return true;
-    return !keyed;
+        if (p == last)
+            return !keyed;
+    }
 }
 
 /* Conviction: what one record says at its top level. */
@@ -323,7 +320,7 @@ static bool saying_read(struct saying *s, enum dialect d, bool whole, struct str
     s->seen = 0;
     if (text.n == 0)
         return false;
-    struct json_walk w = json_walk_text(text);
+    struct json_walk w = scan_walk(text);
     while (w.object && scan_next(&w)) {
         enum top top = top_of(str_span(w.key.p + 1, w.key.p + w.key.n - 1));
         if (top == TOPS)

@@ -52,12 +52,7 @@ struct json_walk json_walk(struct json container)
 
 struct json_walk json_walk_text(struct str text)
 {
-    struct scan s = { .at = text.p, .end = text.p + text.n };
-    scan_blank(&s);
-    bool container = scan_here(&s, '{') || scan_here(&s, '[');
-    struct json_walk w = { .object = scan_here(&s, '{'), .at = container ? JSON_AT_FIRST : JSON_AT_FAULT };
-    w.rest = str_span(s.at + container, s.end);
-    return w;
+    return scan_walk(text);
 }
 
 bool json_next(struct json_walk *w)
@@ -190,12 +185,10 @@ static bool spells(struct str in, struct str name, bool folded)
 
 /* Escapes, and the two letters from outside ASCII, only ever lengthen a key: of equal length it is plain ASCII or
  * something else. */
-bool json_key_is(struct str raw_key, struct str name)
+bool json_key_folds_to(struct str raw_key, struct str name)
 {
     struct str in = inside(raw_key);
-    if (in.n == name.n)
-        return str_eq(in, name) || str_eq_nocase(in, name);
-    return in.n > name.n && spells(in, name, true);
+    return in.n == name.n ? str_eq_nocase(in, name) : in.n > name.n && spells(in, name, true);
 }
 
 bool json_key_is_exactly(struct str raw_key, struct str name)

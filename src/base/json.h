@@ -46,7 +46,12 @@ struct json_walk json_walk_text(struct str text);
 bool json_next(struct json_walk *w);
 /* Does a raw key (with quotes, escapes possible) equal the ASCII `name` as Go matches struct fields: in any case,
  * U+017F being an s and U+212A a k? */
-bool json_key_is(struct str raw_key, struct str name);
+bool json_key_folds_to(struct str raw_key, struct str name);
+static inline bool json_key_is(struct str raw_key, struct str name)
+{
+    bool same = raw_key.n == name.n + 2 && memcmp(raw_key.p + 1, name.p, name.n) == 0;
+    return same || (raw_key.n >= name.n + 2 && json_key_folds_to(raw_key, name));
+}
 /* The same to the letter, as Go matches the keys of maps. */
 bool json_key_is_exactly(struct str raw_key, struct str name);
 /* The last member of that name (Go: the last duplicate wins); JSON_BAD kind if there is none or `object` is no object.

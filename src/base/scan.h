@@ -132,12 +132,22 @@ static inline enum json_at scan_lead(struct scan *s, const struct json_walk *w, 
     return at;
 }
 
-/* json_next. */
+/* json_walk_text and json_next. */
+static inline struct json_walk scan_walk(struct str text)
+{
+    struct scan s = { .at = text.p, .end = text.p + text.n };
+    scan_blank(&s);
+    bool object = scan_here(&s, '{'), container = object || scan_here(&s, '[');
+    return (struct json_walk){ .rest = str_span(s.at + container, s.end),
+                               .object = object,
+                               .at = container ? JSON_AT_FIRST : JSON_AT_FAULT };
+}
+
 static inline bool scan_next(struct json_walk *w)
 {
-    struct scan s = { .at = w->rest.p, .end = w->rest.p + w->rest.n };
     if (w->at == JSON_AT_END || w->at == JSON_AT_FAULT)
         return false;
+    struct scan s = { .at = w->rest.p, .end = w->rest.p + w->rest.n };
     w->at = scan_lead(&s, w, &w->key);
     if (w->at == JSON_AT_NEXT) {
         w->value.raw.p = s.at;

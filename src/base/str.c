@@ -30,6 +30,8 @@ static inline bool is_space(char c)
 
 bool str_same_nocase(const char *a, const char *b, size_t n)
 {
+    if (n && memcmp(a, b, n) == 0)
+        return true;
     for (size_t i = 0; i < n; i++)
         if (a[i] != b[i] && lower(a[i]) != lower(b[i]))
             return false;
@@ -145,16 +147,22 @@ char *str_z(struct arena *a, struct str s)
     return copy;
 }
 
+/* So many digits cannot overflow. */
+#define DIGITS_SAFE 19
+
 bool str_u64(struct str s, uint64_t *out)
 {
-    uint64_t v = 0;
-    for (size_t i = 0; i < s.n; i++) {
-        unsigned digit = (unsigned)(s.p[i] - '0');
-        if (digit > 9 || __builtin_mul_overflow(v, 10, &v) || __builtin_add_overflow(v, digit, &v))
+    const char *p = s.p, *end = p + s.n, *safe = p + MIN(s.n, DIGITS_SAFE);
+    uint64_t v = 0, digit;
+    for (; p < safe && (digit = (uint64_t)*p - '0') < 10; p++)
+        v = v * 10 + digit;
+    for (; p < end && (digit = (uint64_t)*p - '0') < 10; p++)
+        if (__builtin_mul_overflow(v, 10, &v) || __builtin_add_overflow(v, digit, &v))
             return false;
-    }
+    if (p < end || s.n == 0)
+        return false;
     *out = v;
-    return s.n > 0;
+    return true;
 }
 
 static uint64_t hash_seed(void)

@@ -335,6 +335,10 @@ int backend_listen(uint16_t *out_port)
     return fd;
 }
 
+/* Closing resets: a proxy that has closed thousands of streams keeps no port in TIME_WAIT, or the next one finds none.
+ */
+static const struct linger reset_on_close = { .l_onoff = 1, .l_linger = 0 };
+
 static void accept_all(const struct backend *b)
 {
     int fd, one = 1;
@@ -347,6 +351,7 @@ static void accept_all(const struct backend *b)
         }
         c->fd = fd;
         (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+        (void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset_on_close, sizeof reset_on_close);
         watch(c, EPOLL_CTL_ADD, EPOLLIN);
     }
 }

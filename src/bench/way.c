@@ -1,9 +1,10 @@
 /* The proxies and how they are set up, one row each.
  *
- * Equal for all: one thread, connections to the node kept and reused, no access log, nothing held back on streams. ours
+ * Equal for all: one thread, connections to the node kept and reused, no access log, nothing held back on streams. Ours
  * keeps its records and metrics on, which the peers do not have. HAProxy needs `option http-no-delay`, or it holds
  * small writes back for about 200 ms; nginx needs `proxy_buffering off`, or it collects whole buffers. nginx runs
- * without its master process, so that one process is all of it. */
+ * without its master process, so that one process is all of it; it begins to close connections when a sixteenth of
+ * worker_connections is left, hence more of them than it can have descriptors. */
 #include "bench/way.h"
 
 #include "base/buf.h"
@@ -46,7 +47,7 @@ static const char haproxy_configuration[] = "global\n"
 static const char nginx_configuration[] =
     "daemon off; master_process off; worker_processes 1; worker_rlimit_nofile 20000;\n"
     "pid @directory@/nginx.pid; error_log @directory@/nginx.log crit;\n"
-    "events { worker_connections 20000; }\n"
+    "events { worker_connections 24000; }\n"
     "http {\n"
     "  access_log off; tcp_nodelay on; keepalive_requests 1000000000; keepalive_timeout 600s;\n"
     "  client_max_body_size 64m; client_body_buffer_size 1m;\n"

@@ -261,6 +261,14 @@ bool fleet_cancel(struct fleet *f, struct ticket *t, nsec now, struct orders *ou
     return waited;
 }
 
+bool fleet_is_down(struct fleet *f, const struct node *n)
+{
+    fleet_lock(f);
+    bool down = n->health == NODE_DOWN;
+    fleet_unlock(f);
+    return down;
+}
+
 void fleet_turn(struct fleet *f, nsec now, struct orders *out)
 {
     fleet_lock(f);

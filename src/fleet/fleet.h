@@ -56,6 +56,9 @@ bool fleet_cancel(struct fleet *f, struct ticket *t, nsec now, struct orders *ou
 /* Time has passed: probes that are due, tickets whose wait is over. */
 void fleet_turn(struct fleet *f, nsec now, struct orders *out);
 
+/* Is this node down now? For those who hold a lease or a pin on it. */
+bool fleet_is_down(struct fleet *f, const struct node *n);
+
 /* ---- what probes find ------------------------------------------------------------------------------------------ */
 struct observation {
     unsigned what;    /* the PROBE_ bit ordered */

@@ -171,6 +171,27 @@ static void pins_of_holders(void **state)
     world_free(w);
 }
 
+/* As a configuration is put in before there is a gateway, and changed by a reload: the next turn orders. */
+static void changes_without_orders_wait_for_the_turn(void **state)
+{
+    struct world *w = world_new();
+    struct node_spec spec = { .url = STR("gpu1"), .slots = -1 };
+    struct node_change drain = { .weight = -1, .slots = -2, .drain = 1 };
+    const char *why = NULL;
+    uint64_t id;
+    struct machine *m = world_machine(w, "gpu1", "llama3");
+    assert_int_equal(fleet_add(w->f, &spec, false, w->now, &id, &why, NULL), OK);
+    assert_int_equal(m->asked[PROBE_VERSION], 0);
+    world_settle(w);
+    assert_true(m->asked[PROBE_VERSION] > 0);
+    assert_int_equal(fleet_change(w->f, STR("gpu1"), &drain, w->now, NULL), OK);
+    assert_int_equal(w->f->node[0]->state, NODE_DRAINING);
+    assert_int_equal(fleet_remove(w->f, STR("gpu1"), w->now, NULL), OK);
+    world_settle(w);
+    assert_int_equal(w->f->nodes, 0);
+    world_free(w);
+}
+
 static void memory_runs_out_while_adding(void **state)
 {
     struct world *w = world_new();
@@ -203,6 +224,7 @@ int main(void)
         cmocka_unit_test(a_probe_outlives_its_node),
         cmocka_unit_test(weight_and_slots_change),
         cmocka_unit_test(pins_of_holders),
+        cmocka_unit_test(changes_without_orders_wait_for_the_turn),
         cmocka_unit_test(memory_runs_out_while_adding),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

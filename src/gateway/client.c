@@ -86,6 +86,7 @@ void client_accept(struct worker *w, int handle, const struct addr *from)
     c->worker = w;
     keep_peer(c, from);
     c->loopback = addr_is_loopback(from);
+    c->draining = w->draining;
     c->timer.fire = timed;
     list_push(&w->clients, &c->link);
     atomic_fetch_add_explicit(&w->n_clients, 1, memory_order_relaxed);

@@ -47,6 +47,8 @@ static bool status_has_no_body(int status)
 static char *put_framing(char *at, struct client *c, const struct exchange *x)
 {
     c->chunked = false;
+    if (c->body.framing != BODY_NONE)
+        c->keep_alive = false; /* answered before the request was read: what still comes is no request */
     if (x->out.length >= 0 && !status_has_no_body(x->out.status)) {
         at = put_str(at, STR("Content-Length: "));
         at = put_u64(at, (uint64_t)x->out.length);

@@ -35,10 +35,12 @@ static void delivered(struct mail *m, unsigned bits)
     struct exchange *x = CONTAINER(m, struct exchange, mail);
 
     x->ticket.announced = false;
-    if (x->over)
+    if (x->over) {
+        x->worker->ghosts--;
         slab_give(&exchanges, &x);
-    else
-        choose_decided(x);
+        return;
+    }
+    choose_decided(x);
 }
 
 static void timer_fired(struct timer *t)
@@ -87,7 +89,9 @@ static void finish(struct exchange *x)
     buf_free(&x->up.hold);
     arena_done(&x->arena);
     settings_unpin(w, x->settings);
-    if (!x->ticket.announced) /* else a grant is on its way here, and its delivery frees the exchange */
+    if (x->ticket.announced) /* a grant is on its way here, and its delivery frees the exchange */
+        w->ghosts++;
+    else
         slab_give(&exchanges, &x);
 }
 

@@ -68,6 +68,8 @@ void gateway_free(struct gateway **at)
     for (unsigned i = 0; i < g->workers; i++)
         worker_close(g->worker[i]);
     for (unsigned i = 0; i < g->workers; i++)
+        worker_last_mails(g->worker[i]);
+    for (unsigned i = 0; i < g->workers; i++)
         worker_free(&g->worker[i]);
     settings_free_all(g);
     pthread_mutex_destroy(&g->settings_lock);

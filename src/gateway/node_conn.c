@@ -7,6 +7,7 @@
 
 #define PEAK_SLOTS 10 /* seconds */
 #define SPARE      2
+#define SILENCE    SECOND(10) /* of a stream whose node is down */
 
 struct node_pool {
     uint64_t node_id;
@@ -344,6 +345,39 @@ static void close_old(struct node_pool *p, nsec before)
         node_conn_drop(CONTAINER(l, struct node_conn, link));
 }
 
+/* Down: who has no answer yet asks elsewhere at once; a stream that stays silent for SILENCE is ended (scheduling 5). */
+static void mind_down(struct node_conn *nc, bool down)
+{
+    nsec now = worker_now(nc->worker);
+
+    if (!nc->x || nc->x->owner_kind == OWNER_FLEET || nc->paused)
+        return;
+    if (down && nc->x->stage == STAGE_ATTEMPT)
+        attempt_broken(nc->x, FAIL_node_down);
+    else if (down)
+        node_conn_deadline(nc, MIN(nc->deadline, now + SILENCE), FAIL_node_down);
+    else if (nc->late == FAIL_node_down)
+        node_conn_deadline(nc, now + nc->x->settings->inter_chunk_timeout, FAIL_inter_chunk_timeout);
+}
+
+static const struct node *leased(const struct node_pool *p)
+{
+    list_each(l, &p->busy) {
+        const struct exchange *x = CONTAINER(l, struct node_conn, link)->x;
+        if (x && x->owner_kind != OWNER_FLEET && x->ticket.lease.node)
+            return x->ticket.lease.node;
+    }
+    return NULL;
+}
+
+static void mind_node(struct worker *w, struct node_pool *p)
+{
+    const struct node *n = leased(p);
+    bool down = n && fleet_is_down(w->gateway->fleet, n);
+
+    list_each_safe(l, &p->busy) mind_down(CONTAINER(l, struct node_conn, link), down);
+}
+
 void node_conns_tidy(struct worker *w)
 {
     nsec before = worker_now(w) - worker_settings(w)->node_idle_timeout;
@@ -354,6 +388,7 @@ void node_conns_tidy(struct worker *w)
             continue;
         p->peak_at = (p->peak_at + 1) % PEAK_SLOTS;
         p->peak[p->peak_at] = p->n_busy;
+        mind_node(w, p);
         close_surplus(p, pool_peak(p) + SPARE);
         close_old(p, before);
     }

@@ -53,6 +53,7 @@ static void drain_is_over(struct timer *t)
     struct worker *w = CONTAINER(t, struct worker, drain_timer);
 
     clients_close_all(w);
+    gateway_stop(w->gateway);
 }
 
 void worker_maybe_drained(struct worker *w)
@@ -113,6 +114,8 @@ static void told(struct mail *m, unsigned bits)
 {
     struct worker *w = CONTAINER(m, struct worker, control);
 
+    if (w->closed)
+        return;
     if (bits & CONTROL_SETTINGS)
         settings_take(w);
     if (bits & CONTROL_FLEET)
@@ -257,6 +260,7 @@ void worker_close(struct worker *w)
 {
     struct handed h;
 
+    w->closed = true;
     while (handoff_take(&w->handoff, &h))
         handle_close(h.handle);
     clients_close_all(w);
@@ -267,6 +271,15 @@ void worker_close(struct worker *w)
     loop_timer_cancel(w->loop, &w->fleet_timer);
     loop_timer_cancel(w->loop, &w->tidy_timer);
     loop_timer_cancel(w->loop, &w->drain_timer);
+}
+
+/* Others post as long as they run, also to a loop that has stopped already; such mail finds everything over. */
+void worker_last_mails(struct worker *w)
+{
+    while (mail_is_posted(&w->control) || mail_is_posted(&w->handoff.mail) || w->ghosts) {
+        loop_stop(w->loop);
+        loop_run(w->loop, NULL, NULL);
+    }
 }
 
 void worker_free(struct worker **at)

@@ -52,7 +52,8 @@ struct worker {
     struct timer tidy_timer;   /* once a second */
     struct timer drain_timer;
     unsigned jobs;             /* under way on lanes; the loop stops after the last */
-    bool draining, stopping;
+    bool draining, stopping, closed;
+    unsigned ghosts;         /* exchanges that are over, and whose mail is still to come home */
     pthread_t thread;
 
     char date[32];             /* of date_at's second, for answers of our own */
@@ -65,6 +66,8 @@ enum { CONTROL_STOP = 1, CONTROL_DRAIN = 2, CONTROL_FLEET = 4, CONTROL_SETTINGS 
 
 struct worker *worker_new(struct gateway *g, unsigned no);
 void worker_close(struct worker *w);
+/* After the worker_close of all: delivers what they still posted to each other. */
+void worker_last_mails(struct worker *w);
 void worker_free(struct worker **w);
 /* Work on a lane begins and ends: a stopping worker waits for it. */
 void worker_job_begins(struct worker *w);

@@ -129,22 +129,27 @@ static bool is_v6_text(struct str host)
     return (address.n == host.n || scope.n) && literal_v6(address, 0, &ignored);
 }
 
-/* Length of the reg-name in front; '%' stops it unless two hex digits follow. */
-static size_t reg_name_length(struct str s)
+static inline bool is_escape(const char *p, const char *end)
 {
-    size_t n = 0;
-    while (n < s.n && http_is(s.p[n], CHAR_HOST)) {
-        if (s.p[n] == '%' && (n + 2 >= s.n || http_hex(s.p[n + 1]) < 0 || http_hex(s.p[n + 2]) < 0))
-            break;
-        n++;
-    }
-    return n;
+    return end - p > 2 && http_hex(p[1]) >= 0 && http_hex(p[2]) >= 0;
 }
 
-static bool read_port(struct str text, uint16_t *out)
+/* Length of the reg-name in front; '%' stops it unless two hex digits follow. */
+static inline size_t reg_name_length(struct str s)
 {
-    uint64_t port;
-    if (!str_u64(text, &port) || port > UINT16_MAX)
+    const char *p = s.p, *end = p + s.n;
+    while (p < end && http_is(*p, CHAR_HOST) && (*p != '%' || is_escape(p, end)))
+        p++;
+    return (size_t)(p - s.p);
+}
+
+static inline bool read_port(struct str text, uint16_t *out)
+{
+    unsigned port = 0, digit;
+    const char *p = text.p, *end = p + text.n;
+    for (; p < end && port <= UINT16_MAX && (digit = (unsigned)*p - '0') < 10; p++)
+        port = port * 10 + digit;
+    if (!text.n || p < end || port > UINT16_MAX)
         return false;
     *out = (uint16_t)port;
     return true;

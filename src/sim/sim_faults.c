@@ -12,6 +12,8 @@
  * that cannot be probed is a dead one. */
 #include "sim/sim.h"
 
+#define LAST_WORDS MSEC(50) /* until the answer to "die" has arrived */
+
 static const struct sim_fault no_fault = { .reset_after = NO_RESET, .slow_load = 1 };
 
 /* ---- reading ----------------------------------------------------------------------------------------------------- */
@@ -165,7 +167,7 @@ void sim_answer_faults(struct sim_client *c, struct str body)
     }
     n->fault = f;
     if (f.dead_for)
-        loop_timer_set(n->loop, &n->life, loop_now(n->loop) + 1); /* this answer leaves first */
+        loop_timer_set(n->loop, &n->life, loop_now(n->loop) + LAST_WORDS);
     sim_reply_json(c, STR("{}"));
 }
 

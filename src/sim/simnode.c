@@ -78,7 +78,7 @@ static void fill(struct simnode *n, struct loop *l, const struct simnode_spec *s
 
 static enum fail add_models(struct simnode *n, const struct simnode_spec *spec)
 {
-    for (unsigned i = 0; i < spec->n_models; i++) {
+    for (unsigned i = spec->n_models; i-- > 0;) { /* the first is to be the newest */
         struct name name;
         if (name_parse(spec->models[i].name, &name))
             return FAIL_bad_model_name;

@@ -62,10 +62,10 @@ class Program {
 
     // http://127.0.0.1:PORT, as soon as it says that it listens there.
     async listening() {
-        const found = await until(`listening: ${this.child.spawnargs.join(' ')}\n${this.said}`, () => {
-            assert.equal(this.child.exitCode, null, `it ended: ${this.said}`);
-            return /listening\D*?http:\/\/(127\.0\.0\.1:\d+)/.exec(this.said);
-        }, 20_000);
+        const command = this.child.spawnargs.join(' ');
+        const said = () => /listening\D*?http:\/\/(127\.0\.0\.1:\d+)/.exec(this.said);
+        const found = await until(`listening: ${command}`, () => said() || (this.child.exitCode !== null && { ended: true }), 20_000);
+        assert.ok(!found.ended, `${command} ended: ${this.said}`);
         this.url = `http://${found[1]}`;
         this.port = Number(found[1].split(':')[1]);
         return this;

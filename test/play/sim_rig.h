@@ -1,4 +1,5 @@
-/* test/play/sim_rig.h - for the tests of src/sim: one simulated node in the simulated world, and clients that ask it. */
+/* test/play/sim_rig.h - for the tests of src/sim: one simulated node in the simulated world, and clients that ask it.
+ */
 #pragma once
 #include "base/arena.h"
 #include "base/buf.h"
@@ -19,6 +20,7 @@
 static struct loop *loop;
 static struct simnode *node;
 static struct addr node_at;
+static struct arena kept; /* answers, until finish() */
 
 /* ---- the node ---- */
 static inline struct simnode_spec spec_of(const char *const *models, unsigned n)
@@ -56,6 +58,7 @@ static inline void open_node(struct simnode_spec spec)
 
 static inline void finish(void)
 {
+    arena_done(&kept);
     simnode_close(&node);
     world_elapse(SECOND(1));
     loop_free(&loop);
@@ -74,7 +77,7 @@ static inline struct simnode_stats stats(void)
 }
 
 /* ---- clients ---- */
-struct answer {
+struct reply {
     int status;
     struct http_head head;
     struct str body; /* without chunks */
@@ -102,16 +105,10 @@ static inline struct peer *ask(const char *what, const char *body)
     return p;
 }
 
-static struct arena kept; /* answers; emptied by forget() */
-static inline void forget(void)
-{
-    arena_done(&kept);
-}
-
 /* What has arrived so far, as an answer to `method`. */
-static inline struct answer answer_of(struct peer *p, enum http_method method)
+static inline struct reply answer_of(struct peer *p, enum http_method method)
 {
-    struct answer a = { 0 };
+    struct reply a = { 0 };
     struct str in = str_dup(&kept, peer_received(p)), piece;
     struct http_frame frame;
     struct http_body body;
@@ -151,7 +148,7 @@ static inline bool is_unanswered(void *arg)
     return !peer_saw_reset(w->p) && !answer_of(w->p, w->method).whole;
 }
 
-static inline struct answer answer_within(struct peer *p, enum http_method method, nsec time)
+static inline struct reply answer_within(struct peer *p, enum http_method method, nsec time)
 {
     struct awaited w = { p, method };
     (void)world_run_while(is_unanswered, &w, time);
@@ -159,11 +156,11 @@ static inline struct answer answer_within(struct peer *p, enum http_method metho
 }
 
 /* Asks, waits for all of it, and closes. */
-static inline struct answer get_answer(const char *what, const char *body)
+static inline struct reply get_answer(const char *what, const char *body)
 {
     struct peer *p = ask(what, body);
     enum http_method m = strncmp(what, "HEAD", 4) == 0 ? M_HEAD : M_POST;
-    struct answer a = answer_within(p, m, SECOND(600));
+    struct reply a = answer_within(p, m, SECOND(600));
     assert_true(a.whole);
     assert_true(http_has(&a.head, H_X_OLLAMAMAX_SIMULATED));
     peer_close(p, CLOSE_FIN);
@@ -180,7 +177,7 @@ static inline void assert_holds(struct str text, const char *part)
     if (!holds(text, part))
         fail_msg("\"%s\" is not in \"%.*s\"", part, STR_ARG(text));
 }
-static inline void assert_answer(struct answer a, int status, const char *body)
+static inline void assert_answer(struct reply a, int status, const char *body)
 {
     assert_int_equal(a.status, status);
     if (!str_eq(a.body, str_of(body)))

@@ -144,7 +144,8 @@ static void end_gateway(void)
 {
     if (!stage.gateway)
         return;
-    gateway_stop(stage.gateway);
+    if (any_worker_runs(NULL))
+        gateway_stop(stage.gateway);
     if (!world_run_while(any_worker_runs, NULL, SECOND(30)))
         stage_complain("the workers do not stop");
     gateway_free(&stage.gateway);

@@ -171,7 +171,9 @@ static void read_json(struct reader *r)
         depth -= c == '}' || c == ']';
         if (c == '"')
             copy_json_text(r);
-        else if (strchr("{}[],: ", c))
+        else if (c == ' ')
+            r->at++;
+        else if (strchr("{}[],:", c))
             put(r, *r->at++);
         else
             copy_bare_word(r);
