@@ -3,9 +3,8 @@
  * Every slice of every stream passes here twice: record_whole finds its last complete record, record_look asks whether
  * the stream has ended or failed. Almost always the answer is "an ordinary record", and that must cost next to nothing:
  *
- *     slice --memchr(':')--> each key, by the four bytes before its quote --none matters--> MARK_NONE   (always)
- *                                          `--"error", "done" not false, "usage" ...--> the JSON scanner decides   (at
- * the end)
+ *     slice --leap to ':'--> each key, by the four bytes before its quote --none matters--> MARK_NONE (always)
+ *                                    `--"error", "done" not false, "usage" ...--> the scanner decides (at the end)
  *
  * The hop from colon to colon only suspects; it never convicts. Words inside strings have escaped quotes and are passed
  * over, the same words in tool arguments or content cost one run of the scanner, which looks at the top level alone.
@@ -252,6 +251,7 @@ enum top {
     TOP_STOP_REASON,
     TOPS
 };
+
 /* By length first: what is left is one comparison with a literal, which takes no call. */
 static inline enum top top_of(struct str key)
 {

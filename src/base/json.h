@@ -44,9 +44,11 @@ struct json_walk json_walk(struct json container);
  * but a container). */
 struct json_walk json_walk_text(struct str text);
 bool json_next(struct json_walk *w);
+/* Behind json_key_is and json_i64, where a first look does not settle it. */
+bool json_key_folds_to(struct str raw_key, struct str name);
+bool json_read_i64(struct str number, int64_t *out);
 /* Does a raw key (with quotes, escapes possible) equal the ASCII `name` as Go matches struct fields: in any case,
  * U+017F being an s and U+212A a k? */
-bool json_key_folds_to(struct str raw_key, struct str name);
 static inline bool json_key_is(struct str raw_key, struct str name)
 {
     bool same = raw_key.n == name.n + 2 && memcmp(raw_key.p + 1, name.p, name.n) == 0;
@@ -63,7 +65,6 @@ struct json json_get(struct json object, struct str name);
 struct str json_text(struct arena *a, struct json string);
 /* Numbers: false if not a number or out of range (json_f64: or longer than 400 bytes). json_i64 takes only integers
  * (also 3e2, 4.0, as a whole number). */
-bool json_read_i64(struct str number, int64_t *out);
 static inline bool json_i64(struct json v, int64_t *out)
 {
     return v.kind == JSON_NUMBER && json_read_i64(v.raw, out);

@@ -201,32 +201,33 @@ static bool take_key(struct scan *s, struct str *out_key)
     return true;
 }
 
-/* With blanks, at the end of the text, in an array. */
-static bool take_odd_lead(struct scan *s, bool comma, bool object, struct str *out_key)
+/* `comma`: one is due. Blanks before it are behind us. */
+static inline bool take_comma(struct scan *s, bool comma)
 {
-    struct str key = STR_NONE;
-    scan_blank(s);
     if (comma && !scan_take(s, ','))
         return false;
     scan_blank(s);
-    bool good = !object || take_key(s, &key);
-    *out_key = key;
-    return good;
+    return true;
 }
 
-/* What stands before the value of a member: the comma if one is due, and the key in an object. */
-static inline bool take_lead(const struct nest *n, bool comma, struct scan *s)
+static bool take_odd_key(struct scan *s, bool comma, struct str *out_key)
 {
-    struct str key = STR_NONE;
-    if (!n->object || !scan_tight_key(s, comma, &key)) {
+    return take_comma(s, comma) && take_key(s, out_key);
+}
+
+static inline bool take_member_key(struct scan *s, bool comma)
+{
+    struct str key;
+    if (!scan_tight_key(s, comma, &key)) {
         struct scan copy = *s;
-        bool good = take_odd_lead(&copy, comma, n->object, &key);
+        struct str odd = STR_NONE;
+        bool good = take_odd_key(&copy, comma, &odd);
         s->at = copy.at;
         if (!good)
             return false;
+        key = odd;
     }
-    if (n->object)
-        s->keys |= scan_key_bit(key.p + 1, key.n - 2);
+    s->keys |= scan_key_bit(key.p + 1, key.n - 2);
     return true;
 }
 
@@ -253,7 +254,7 @@ static inline bool take_nested(struct scan *s)
         bool comma = !opened || at_closing(&nest, s);
         if (comma)
             leave_closed(&nest, s);
-        if (nest.depth > 0 && !take_lead(&nest, comma, s))
+        if (nest.depth > 0 && !(nest.object ? take_member_key(s, comma) : take_comma(s, comma)))
             return false;
     } while (nest.depth > 0);
     return true;
@@ -287,5 +288,6 @@ enum json_at scan_any_lead(struct scan *s, const struct json_walk *w, struct str
     scan_blank(s);
     if (scan_take(s, w->object ? '}' : ']'))
         return JSON_AT_END;
-    return take_odd_lead(s, w->at == JSON_AT_NEXT, w->object, out_key) ? JSON_AT_NEXT : JSON_AT_FAULT;
+    bool good = take_comma(s, w->at == JSON_AT_NEXT) && (!w->object || take_key(s, out_key));
+    return good ? JSON_AT_NEXT : JSON_AT_FAULT;
 }

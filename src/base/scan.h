@@ -108,8 +108,10 @@ static inline uint64_t scan_key_bit(const char *name, size_t n)
 /* A key with its colon, and no blank behind it; *out_key is with quotes. Leaves s alone if it is anything else. */
 static inline bool scan_tight_key(struct scan *s, bool comma, struct str *out_key)
 {
+    if (s->end - s->at < SCAN_ROOM + 2 || s->strict || (comma && *s->at != ','))
+        return false;
     const char *p = s->at + comma;
-    if (s->end - s->at < SCAN_ROOM + 2 || s->strict || (comma && p[-1] != ',') || *p != '"')
+    if (*p != '"')
         return false;
     const char *quote = scan_quote(p + 1, s->end);
     if (!quote || quote[1] != ':' || (unsigned char)quote[2] <= ' ')

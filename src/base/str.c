@@ -152,6 +152,8 @@ char *str_z(struct arena *a, struct str s)
 
 bool str_u64(struct str s, uint64_t *out)
 {
+    if (s.n == 0)
+        return false;
     const char *p = s.p, *end = p + s.n, *safe = p + MIN(s.n, DIGITS_SAFE);
     uint64_t v = 0, digit;
     for (; p < safe && (digit = (uint64_t)*p - '0') < 10; p++)
@@ -159,7 +161,7 @@ bool str_u64(struct str s, uint64_t *out)
     for (; p < end && (digit = (uint64_t)*p - '0') < 10; p++)
         if (__builtin_mul_overflow(v, 10, &v) || __builtin_add_overflow(v, digit, &v))
             return false;
-    if (p < end || s.n == 0)
+    if (p < end)
         return false;
     *out = v;
     return true;

@@ -33,6 +33,7 @@ struct probe_order {
     unsigned what;       /* one PROBE_ bit */
     struct addr addr;    /* where to ask (not for PROBE_RESOLVE) */
     enum node_kind kind; /* as it is known now: node->kind must not be read without the lock */
+    nsec patience;       /* how long the node may take */
 };
 #define ORDERS_PROBES 16
 struct orders {

@@ -13,6 +13,8 @@
  * each has. */
 #include "fleet/fleet_state.h"
 
+#define LISTING_TIME SECOND(2)
+
 static const unsigned kinds[] = { PROBE_RESOLVE, PROBE_VERSION, PROBE_TAGS, PROBE_PS };
 
 nsec *probes_due(struct node *n, unsigned what)
@@ -93,10 +95,16 @@ void probes_resolve_again(struct fleet *f, struct node *n, nsec now)
 
 /* ---- orders ----------------------------------------------------------------------------------------------------- */
 
+/* Whether it lives is asked of a node impatiently; a listing may take it longer. */
+static nsec patience(const struct fleet *f, unsigned what)
+{
+    return what == PROBE_VERSION ? f->settings.health_timeout : MAX(f->settings.health_timeout, LISTING_TIME);
+}
+
 static void order_one(struct fleet *f, struct node *n, unsigned what, nsec now, struct orders *out)
 {
     struct probe_order *o = &out->probe[out->probes++];
-    *o = (struct probe_order){ .node = n, .what = what, .kind = n->kind };
+    *o = (struct probe_order){ .node = n, .what = what, .kind = n->kind, .patience = patience(f, what) };
     if (what != PROBE_RESOLVE)
         o->addr = n->addr[n->addr_next];
     if (what == PROBE_TAGS) {

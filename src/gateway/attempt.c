@@ -85,8 +85,7 @@ void attempt_broken(struct exchange *x, enum fail why)
 
 /* ---- sending ----------------------------------------------------------------------------------------------------- */
 
-/* What the connection may wait for now, within the total that the settings allow. */
-static void wait_for(struct exchange *x, nsec patience, enum fail late)
+void attempt_wait(struct exchange *x, nsec patience, enum fail late)
 {
     nsec due = worker_now(x->worker) + patience, total = x->settings->total_timeout;
 
@@ -102,7 +101,7 @@ static void expect_answer(struct exchange *x)
     nsec patience = x->up.patience ? x->up.patience : s->first_byte_timeout;
     bool may_load = x->ticket.model_hash && !x->ticket.lease.known_loaded;
 
-    wait_for(x, patience + (may_load ? s->load_timeout : 0), may_load ? FAIL_load_timeout : FAIL_first_byte_timeout);
+    attempt_wait(x, patience + (may_load ? s->load_timeout : 0), may_load ? FAIL_load_timeout : FAIL_first_byte_timeout);
 }
 
 static enum step send_request(struct exchange *x)
@@ -219,7 +218,7 @@ static void take_body(struct node_conn *nc, char *at, size_t n)
         return;
     }
     nc->ended = s == BODY_END;
-    wait_for(x, x->settings->inter_chunk_timeout, FAIL_inter_chunk_timeout);
+    attempt_wait(x, x->up.patience ? x->up.patience : x->settings->inter_chunk_timeout, FAIL_inter_chunk_timeout);
     if (data.n || nc->ended)
         relay_take(x, data, nc->ended);
 }
@@ -324,10 +323,25 @@ void attempt_readable(struct node_conn *nc)
         take_in(nc, w->scratch, (size_t)n);
 }
 
+void attempt_rest(struct exchange *x)
+{
+    struct node_conn *nc = x->up.conn;
+
+    if (!nc || nc->ended || nc->paused || nc->resting)
+        return;
+    nc->resting = true;
+    conn_watch(&nc->conn, 0);
+}
+
 void attempt_resume(struct exchange *x)
 {
-    if (x->up.conn && x->up.conn->paused) {
-        x->up.conn->paused = false;
-        conn_watch(&x->up.conn->conn, SOCK_READ);
-    }
+    struct node_conn *nc = x->up.conn;
+    bool rested = nc && nc->resting;
+
+    if (!nc || (!nc->paused && !rested))
+        return;
+    nc->paused = nc->resting = false;
+    conn_watch(&nc->conn, SOCK_READ);
+    if (rested)
+        attempt_readable(nc); /* what has gathered, without waiting to be told of it */
 }

@@ -21,6 +21,8 @@ static void mind_the_pace(struct exchange *x, bool last)
     nsec now = worker_now(x->worker);
     bool full = conn_pending(&nc->conn) > ON_THE_WAY;
 
+    if (full && !last)
+        client_hold_body(x);
     if (nc->state != NODE_CONN_SENT)
         return; /* it has begun to answer */
     if (last) {
@@ -28,8 +30,6 @@ static void mind_the_pace(struct exchange *x, bool last)
         return;
     }
     node_conn_deadline(nc, now + (full ? x->settings->inter_chunk_timeout : FOR_THE_CLIENT), FAIL_inter_chunk_timeout);
-    if (full)
-        client_hold_body(x);
 }
 
 /* What the wire does not take is dropped with it: a node that has closed may have answered first, and its reader will

@@ -52,7 +52,7 @@ void body_release(struct exchange *x)
 
 /* ---- zstd -------------------------------------------------------------------------------------------------------- */
 
-static enum fail unpack(struct str in, struct buf *out)
+static enum fail unpack(struct str in, size_t most, struct buf *out)
 {
     ZSTD_DCtx *z = ZSTD_createDCtx();
     ZSTD_inBuffer src = { in.p, in.n, 0 };
@@ -68,8 +68,8 @@ static enum fail unpack(struct str in, struct buf *out)
         left = ZSTD_decompressStream(z, &dst, &src);
         out->end += dst.pos;
         if (ZSTD_isError(left) || (dst.pos == 0 && src.pos == pos)) /* garbage, or cut off */
-            f = FAIL_bad_encoding;
-        else if (buf_len(out) > UNPACKED_MAX)
+            f = FAIL_bad_value;
+        else if (buf_len(out) > most)
             f = FAIL_body_too_large;
     }
     ZSTD_freeDCtx(z);
@@ -80,6 +80,7 @@ struct unpacking {
     struct job job;
     struct worker *worker;
     struct exchange *x; /* NULL: it left meanwhile */
+    size_t most;
     struct buf in, out;
     enum fail failed;
 };
@@ -88,16 +89,25 @@ static void unpack_work(struct job *j)
 {
     struct unpacking *u = CONTAINER(j, struct unpacking, job);
 
-    u->failed = unpack(buf_str(&u->in), &u->out);
+    u->failed = unpack(buf_str(&u->in), u->most, &u->out);
 }
 
+static size_t unpacked_max(const struct exchange *x)
+{
+    return MIN(UNPACKED_MAX, x->settings->body_max);
+}
+
+/* In place of the packed one, also in the count: a few hundred bytes may have become megabytes. */
 static enum step take_unpacked(struct exchange *x, struct buf *out, enum fail f)
 {
+    if (!f) {
+        body_release(x);
+        f = count_in(x, out->cap);
+    }
     if (f) {
         buf_free(out);
-        return answer_fail(x, f, STR_NONE);
+        return answer_fail(x, f, f == FAIL_bad_value ? STR("the request body is not valid zstd") : STR_NONE);
     }
-    buf_free(&x->in.body_buf);
     x->in.body_buf = *out;
     x->in.body = buf_str(out);
     x->in.encoding = STR_NONE;
@@ -139,6 +149,7 @@ static enum step unpack_on_a_lane(struct exchange *x)
     if (!u)
         return answer_fail(x, FAIL_no_memory, STR_NONE);
     u->x = x;
+    u->most = unpacked_max(x);
     u->worker = x->worker;
     if (buf_append(&u->in, x->in.body)) {
         free(u);
@@ -160,6 +171,6 @@ enum step body_unpack(struct exchange *x)
         return answer_fail(x, FAIL_bad_encoding, STR_NONE);
     if (x->in.body.n > UNPACK_INLINE)
         return unpack_on_a_lane(x);
-    enum fail f = unpack(x->in.body, &out);
+    enum fail f = unpack(x->in.body, unpacked_max(x), &out);
     return take_unpacked(x, &out, f);
 }

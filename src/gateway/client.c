@@ -1,13 +1,16 @@
-/* A client's connection: heads parsed where the socket was read into, bodies gathered, exchanges started one after the other.
+/* A client's connection: heads parsed where the socket was read into, bodies gathered, exchanges started one after the
+ * other.
  *
- * Everything that arrives goes through consume(), which walks the states as long as there are bytes; an answer that ends inside it (from memory, say)
- * merely changes the state, and the walk goes on with the next pipelined request. One that ends later calls resume(). A client is freed in
- * one place, close_client(), and never while consume() is on the stack above (pumping): then consume() does it. */
+ * Everything that arrives goes through consume(), which walks the states as long as there are bytes; an answer that
+ * ends inside it (from memory, say) merely changes the state, and the walk goes on with the next pipelined request. One
+ * that ends later calls resume(). A client is freed in one place, close_client(), and never while consume() is on the
+ * stack above (pumping): then consume() does it. */
 #include "gateway/gateway_private.h"
 
 #define PIPELINE_MAX KIB(64)
 #define LINGER_TIME  SECOND(2)
 #define LINGER_BYTES MIB(1)
+#define UNREAD_MAX   MIB(1) /* of answers: a client that pipelines without reading is answered no further */
 
 static struct slab clients;
 static const struct conn_events events;
@@ -49,9 +52,11 @@ static void close_client(struct client *c, bool reset)
     worker_maybe_drained(w);
 }
 
-/* The client has left, or must go: what runs for it is cancelled first. */
+/* The client has left, or must go: what runs for it is cancelled first. It may have closed its own direction only and
+ * read on: an answer that ends early must not look whole to it, as it would in HTTP/1.0. */
 static void leave(struct client *c, bool reset)
 {
+    reset |= c->x || conn_pending(&c->conn);
     if (c->x) {
         struct exchange *x = c->x;
         c->doomed = true;
@@ -79,7 +84,8 @@ void client_accept(struct worker *w, int handle, const struct addr *from)
     struct client *c = slab_take0(&clients);
 
     if (!c) {
-        handle_refuse(handle, STR("HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"));
+        handle_refuse(handle, STR("HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: "
+                                  "0\r\nConnection: close\r\n\r\n"));
         meter_add(w->meter, COUNT_connections_refused, 1);
         return;
     }
@@ -100,12 +106,13 @@ void client_accept(struct worker *w, int handle, const struct addr *from)
 
 /* ---- answered ---------------------------------------------------------------------------------------------------- */
 
-/* What is pending goes out first, for as long as its reader takes some of it now and then; only then is what comes read away. */
+/* What is pending goes out first, for as long as its reader takes some of it now and then; only then is what comes read
+ * away. */
 static void linger(struct client *c)
 {
     c->state = CLIENT_LINGER;
     c->lingered = 0;
-    c->lingered_out = c->conn.bytes_out;
+    c->taken = c->conn.bytes_out;
     conn_shutdown(&c->conn);
     conn_watch(&c->conn, SOCK_READ);
     deadline(c, conn_pending(&c->conn) ? worker_settings(c->worker)->client_idle_timeout : LINGER_TIME);
@@ -117,14 +124,27 @@ static void end_linger(struct client *c)
     close_client(c, conn_pending(&c->conn) > 0);
 }
 
+/* What is pending may stay so for as long as some of it is taken now and then. */
+static bool still_reads(struct client *c)
+{
+    bool reads = conn_pending(&c->conn) && c->conn.bytes_out > c->taken;
+
+    c->taken = c->conn.bytes_out;
+    if (reads)
+        deadline(c, worker_settings(c->worker)->client_idle_timeout);
+    return reads;
+}
+
 static void lingered_long(struct client *c)
 {
-    if (conn_pending(&c->conn) && c->conn.bytes_out > c->lingered_out) {
-        c->lingered_out = c->conn.bytes_out;
-        deadline(c, worker_settings(c->worker)->client_idle_timeout);
-    } else {
+    if (!still_reads(c))
         end_linger(c);
-    }
+}
+
+static void idled_long(struct client *c)
+{
+    if (conn_pending(&c->conn) && !still_reads(c))
+        leave(c, true);
 }
 
 static bool request_was_read(const struct client *c)
@@ -148,7 +168,8 @@ void client_answered(struct client *c, bool whole)
         return;
     }
     c->state = CLIENT_IDLE;
-    deadline(c, 0);
+    c->taken = c->conn.bytes_out;
+    deadline(c, conn_pending(&c->conn) ? worker_settings(c->worker)->client_idle_timeout : 0);
     if (!c->pumping)
         resume(c);
 }
@@ -163,7 +184,9 @@ static void refuse_head(struct client *c, enum fail why)
     struct iovec v[2];
 
     dialect_error(&t, DIALECT_OLLAMA, fail_status(why), why, fail_sentence(why), STR_NONE);
-    text_printf(&head, "HTTP/1.1 %d %.*s\r\nContent-Type: application/json; charset=utf-8\r\nContent-Length: %zu\r\nConnection: close\r\n\r\n",
+    text_printf(&head,
+                "HTTP/1.1 %d %.*s\r\nContent-Type: application/json; charset=utf-8\r\nContent-Length: "
+                "%zu\r\nConnection: close\r\n\r\n",
                 fail_status(why), STR_ARG(http_reason(fail_status(why))), text_str(&t).n);
     v[0] = (struct iovec){ (void *)text_str(&head).p, text_str(&head).n };
     v[1] = (struct iovec){ (void *)text_str(&t).p, text_str(&t).n };
@@ -176,7 +199,7 @@ static void refuse_head(struct client *c, enum fail why)
 
 static bool keeps_alive(const struct client *c, const struct http_frame *f)
 {
-    return f->keep_alive && !c->draining && !c->eof;
+    return f->keep_alive && !c->draining;
 }
 
 static enum fail open_exchange(struct client *c, const struct http_head *h, const struct http_frame *f)
@@ -301,9 +324,7 @@ static struct str take_body(struct client *c, struct str in)
     while (!f) {
         switch (http_body_next(&c->body, &in, &piece)) {
         case BODY_DATA: f = keep_piece(c, piece); break;
-        case BODY_MORE:
-            deadline(c, c->held ? 0 : worker_settings(c->worker)->client_idle_timeout);
-            return STR_NONE;
+        case BODY_MORE: deadline(c, c->held ? 0 : worker_settings(c->worker)->client_idle_timeout); return STR_NONE;
         case BODY_END: body_complete(c); return in;
         case BODY_BAD: f = FAIL_bad_request; break;
         }
@@ -322,7 +343,8 @@ static bool read_into_body(struct client *c)
     size_t room = buf_room(b);
     ssize_t n;
 
-    if (c->state != CLIENT_BODY || c->body.framing != BODY_LENGTH || x->in.take_piece || !x->in.wanted || !room || c->body.left < KIB(4))
+    if (c->state != CLIENT_BODY || c->body.framing != BODY_LENGTH || x->in.take_piece || !x->in.wanted || !room ||
+        c->body.left < KIB(4))
         return false;
     n = conn_read(&c->conn, buf_tail(b), (size_t)MIN(c->body.left, room));
     if (n < 0)
@@ -374,22 +396,23 @@ static void keep_for_later(struct client *c, struct str in)
         conn_watch(&c->conn, SOCK_HUP);
 }
 
+/* What it has asked for so far must be read before it is answered more: `drained` goes on. */
+static bool must_read_first(const struct client *c)
+{
+    return c->state == CLIENT_IDLE && conn_pending(&c->conn) > UNREAD_MAX;
+}
+
 static void consume(struct client *c, struct str in)
 {
     c->pumping = true;
     while (in.n && !c->doomed && c->state != CLIENT_LINGER) {
-        if (c->state == CLIENT_BODY)
-            in = take_body(c, in);
-        else if (c->state != CLIENT_BUSY)
-            in = take_head(c, in);
-        else {
+        if (c->state == CLIENT_BUSY || must_read_first(c)) {
             keep_for_later(c, in);
             break;
         }
+        in = c->state == CLIENT_BODY ? take_body(c, in) : take_head(c, in);
     }
     c->pumping = false;
-    if (c->eof && c->state == CLIENT_IDLE && !c->doomed)
-        close_client(c, false);
 }
 
 static void consume_kept(struct client *c)
@@ -412,13 +435,28 @@ static void swallow(struct client *c)
     ssize_t n = conn_read(&c->conn, c->worker->scratch, SCRATCH_BYTES);
 
     c->lingered += n > 0 ? (size_t)n : 0;
-    if (n < 0 || c->lingered > LINGER_BYTES)
+    if (n == -1 && conn_pending(&c->conn))
+        conn_watch(&c->conn, 0); /* it says no more, and reads on */
+    else if (n < 0 || c->lingered > LINGER_BYTES)
         end_linger(c);
+}
+
+/* A client that has sent FIN while an answer runs has left, as Ollama's server takes it; a whole answer goes out yet.
+ */
+static void ended(struct client *c, bool reset)
+{
+    if (!reset && c->state == CLIENT_IDLE && conn_pending(&c->conn)) {
+        linger(c);
+        conn_watch(&c->conn, 0);
+    } else {
+        leave(c, reset);
+    }
 }
 
 static void readable(struct conn *conn)
 {
     struct client *c = CONTAINER(conn, struct client, conn);
+    struct str in = { c->worker->scratch, 0 };
     ssize_t n;
 
     if (c->doomed)
@@ -430,15 +468,16 @@ static void readable(struct conn *conn)
     if (c->x && read_into_body(c))
         return;
     n = conn_read(conn, c->worker->scratch, SCRATCH_BYTES);
+    in.n = n > 0 ? (size_t)n : 0;
     if (n < 0)
-        leave(c, n == -2); /* also while an answer runs: a client that has sent FIN has left, as Ollama's server takes it */
-    else if (n > 0 && c->state == CLIENT_HEAD) {
-        if (buf_append(&c->in, (struct str){ c->worker->scratch, (size_t)n }))
+        ended(c, n == -2);
+    else if (n > 0 && c->state != CLIENT_BUSY && buf_len(&c->in)) { /* there is a beginning already */
+        if (buf_append(&c->in, in))
             leave(c, true);
         else
             consume_kept(c);
     } else if (n > 0)
-        consume(c, (struct str){ c->worker->scratch, (size_t)n });
+        consume(c, in);
 }
 
 static void hung_up(struct conn *conn)
@@ -450,9 +489,13 @@ static void drained(struct conn *conn)
 {
     struct client *c = CONTAINER(conn, struct client, conn);
 
+    if (c->doomed)
+        return;
     if (c->state == CLIENT_LINGER)
         deadline(c, LINGER_TIME);
-    else if (c->x && !c->doomed)
+    else if (c->state == CLIENT_IDLE)
+        resume(c);
+    else if (c->x)
         attempt_resume(c->x);
 }
 
@@ -462,7 +505,9 @@ static void opened(struct conn *conn, enum fail f)
         leave(CONTAINER(conn, struct client, conn), true);
 }
 
-static const struct conn_events events = { .opened = opened, .readable = readable, .drained = drained, .hung_up = hung_up };
+static const struct conn_events events = {
+    .opened = opened, .readable = readable, .drained = drained, .hung_up = hung_up
+};
 
 /* ---- the clock, and the end -------------------------------------------------------------------------------------- */
 
@@ -472,6 +517,7 @@ static void too_late(struct client *c)
     case CLIENT_HEAD: refuse_head(c, FAIL_request_timeout); break;
     case CLIENT_BODY: body_failed(c, FAIL_request_timeout); break;
     case CLIENT_LINGER: lingered_long(c); break;
+    case CLIENT_IDLE: idled_long(c); break;
     default: break;
     }
 }
@@ -490,7 +536,7 @@ static void timed(struct timer *t)
 
 void clients_drain(struct worker *w)
 {
-    list_each_safe(l, &w->clients) {
+    list_each_safe (l, &w->clients) {
         struct client *c = CONTAINER(l, struct client, link);
         c->draining = true;
         if (c->state == CLIENT_IDLE && conn_pending(&c->conn))
@@ -502,7 +548,8 @@ void clients_drain(struct worker *w)
 
 void clients_close_all(struct worker *w)
 {
-    list_each_safe(l, &w->clients) leave(CONTAINER(l, struct client, link), true);
+    list_each_safe (l, &w->clients)
+        leave(CONTAINER(l, struct client, link), true);
 }
 
 struct str client_address(const struct exchange *x)

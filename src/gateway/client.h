@@ -15,10 +15,10 @@ struct client {
     struct list due;         /* worker->due */
     struct exchange *x;
     enum client_state state;
-    bool keep_alive, http10, head_request, chunked, loopback, eof, doomed, pumping, draining, held;
+    bool keep_alive, http10, head_request, chunked, loopback, doomed, pumping, draining, held;
     unsigned served;
     size_t lingered;         /* bytes read away */
-    uint64_t lingered_out;   /* conn.bytes_out when last looked at */
+    uint64_t taken;          /* conn.bytes_out when last looked at */
     struct buf in;           /* bytes of an unfinished head, or of pipelined requests */
     struct http_body body;   /* of the running request */
     struct buf out;          /* records that wait for their millisecond */

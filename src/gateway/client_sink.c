@@ -2,7 +2,8 @@
  *
  * The first write goes out at once. A later one goes out at once too if a millisecond has passed since the last; otherwise its bytes wait in
  * c->out, and the client in the worker's list of due ones, oldest first: one timer serves all. A burst of records so costs one
- * write instead of one each, and nobody below 1,000 records a second waits. Bytes that can be written are never copied. */
+ * write instead of one each, and nobody below 1,000 records a second waits. Meanwhile the node is not read either: what it sends gathers in
+ * the socket, and is read and written at once when the millisecond is over. Bytes that can be written are never copied. */
 #include "base/stamp.h"
 #include "gateway/gateway_private.h"
 
@@ -165,7 +166,7 @@ static void write_first(struct client *c, struct exchange *x, struct str bytes, 
 }
 
 /* c->out waits until a millisecond after the last write. */
-static void write_later(struct client *c, struct str bytes)
+static void write_later(struct client *c, struct exchange *x, struct str bytes)
 {
     struct worker *w = c->worker;
 
@@ -175,6 +176,7 @@ static void write_later(struct client *c, struct str bytes)
     }
     if (list_linked(&c->due))
         return;
+    attempt_rest(x);
     list_push(&w->due, &c->due);
     if (!timer_pending(&w->due_timer))
         loop_timer_set(w->loop, &w->due_timer, c->last_write + PACE);
@@ -191,7 +193,7 @@ static void sink_push(struct exchange *x, struct str bytes, bool last)
     else if (last || worker_now(c->worker) >= c->last_write + PACE)
         write_out(c, STR_NONE, bytes, last);
     else
-        write_later(c, bytes);
+        write_later(c, x, bytes);
 }
 
 void clients_flush_due(struct worker *w)
@@ -204,7 +206,9 @@ void clients_flush_due(struct worker *w)
             loop_timer_set(w->loop, &w->due_timer, c->last_write + PACE);
             return;
         }
-        write_out(c, STR_NONE, STR_NONE, false);
+        attempt_resume(c->x); /* usually writes all, with what has come meanwhile */
+        if (list_first(&w->due) == &c->due)
+            write_out(c, STR_NONE, STR_NONE, false);
     }
 }
 

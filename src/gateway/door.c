@@ -49,6 +49,11 @@ static enum step wrong_method(struct exchange *x, const struct route *r)
     return answer_fail(x, FAIL_method_not_allowed, STR("405 method not allowed"));
 }
 
+static bool is_public(const struct exchange *x, const struct route *r)
+{
+    return r->id == ROUTE_metrics && x->settings->metrics_public;
+}
+
 static enum step judge_route(struct exchange *x)
 {
     struct route_found found = route_find(x->in.method, x->in.path);
@@ -59,7 +64,7 @@ static enum step judge_route(struct exchange *x)
     x->route.rest = found.rest;
     if (found.wrong_method)
         return wrong_method(x, found.route);
-    if (found.route->flags & ROUTE_OWN && !ops_allowed(x))
+    if (found.route->flags & ROUTE_OWN && !is_public(x, found.route) && !ops_allowed(x))
         return answer_fail(x, x->settings->admin_key.n ? FAIL_unauthorized : FAIL_forbidden, STR_NONE);
     return STEP_NEXT;
 }

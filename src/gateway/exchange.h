@@ -89,7 +89,7 @@ struct exchange {
         uint64_t node_id;
         nsec began, sent, first_byte, retry_at;
         nsec connect_ns;
-        nsec patience;             /* until the first byte; 0 = as the settings say */
+        nsec patience;             /* until the first byte and between two; 0 = as the settings say */
         int status;
         enum record_form form;
         enum dialect dialect;      /* of the node's records */

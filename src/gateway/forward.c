@@ -152,7 +152,7 @@ static void keep_fields(struct exchange *x, const struct http_head *h, const cha
     }
     if (h->authority.n) /* of an absolute-form target: it overrides Host */
         x->in.host = (struct str){ to + (h->authority.p - from), h->authority.n };
-    if (http_has(h, H_X_FORWARDED_FOR) || http_has(h, H_FORWARDED))
+    if (http_has(h, H_X_FORWARDED_FOR) || http_has(h, H_FORWARDED) || http_has(h, H_X_FORWARDED_PROTO) || http_has(h, H_VIA))
         x->in.loopback = false;
 }
 

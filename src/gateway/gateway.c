@@ -30,6 +30,17 @@ static void make_instance(struct gateway *g)
     snprintf(g->instance, sizeof g->instance, "%016llx", (unsigned long long)r);
 }
 
+/* Written without a look at the request, which may not even be there yet. */
+static void make_refusal(struct gateway *g)
+{
+    struct str why = fail_sentence(FAIL_no_descriptors);
+
+    snprintf(g->full, sizeof g->full,
+             "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json; charset=utf-8\r\nRetry-After: 1\r\n"
+             "Content-Length: %zu\r\nConnection: close\r\n\r\n{\"error\":\"%.*s\"}",
+             why.n + 12, STR_ARG(why));
+}
+
 struct gateway *gateway_new(const struct gateway_parts *parts)
 {
     struct gateway *g = calloc(1, sizeof *g);
@@ -48,6 +59,7 @@ struct gateway *gateway_new(const struct gateway_parts *parts)
     pthread_mutex_init(&g->settings_lock, NULL);
     blob_places_init(&g->blobs);
     make_instance(g);
+    make_refusal(g);
     for (g->workers = 0; g->workers < parts->workers; g->workers++) {
         g->worker[g->workers] = worker_new(g, g->workers);
         if (!g->worker[g->workers]) {
@@ -92,7 +104,7 @@ enum fail gateway_listen(struct gateway *g, const struct addr *at, struct addr *
 
     if (g->listeners == LISTENERS_MAX)
         return FAIL_bad_setting;
-    *ln = (struct listener){ .accepted = accepted, .arg = g->worker[0] };
+    *ln = (struct listener){ .accepted = accepted, .arg = g->worker[0], .refusal = str_of(g->full) };
     f = listener_open(g->worker[0]->loop, ln, at, bound);
     g->listeners += f == OK;
     return f;

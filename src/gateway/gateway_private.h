@@ -16,6 +16,7 @@ struct gateway {
     struct worker *worker[SYS_WORKERS_MAX];
     struct listener listener[LISTENERS_MAX];
     unsigned listeners;
+    char full[256];             /* the answer to who comes when descriptors are out */
     const char *ca_file;
     bool tls_insecure;
     enum fail (*reload)(void *arg, struct text *says);

@@ -140,9 +140,9 @@ void node_conn_release(struct node_conn *nc)
         return;
     }
     nc->x = NULL;
-    if (nc->paused)
+    if (nc->paused || nc->resting)
         conn_watch(&nc->conn, SOCK_READ);
-    nc->paused = false;
+    nc->paused = nc->resting = false;
     if (!nc->ended) { /* proven whole, but the wire has not said so yet */
         nc->state = NODE_CONN_TAIL;
         node_conn_deadline(nc, worker_now(nc->worker) + SECOND(2), FAIL_inter_chunk_timeout);
@@ -171,7 +171,7 @@ static void reader_is_late(struct node_conn *nc)
 
     nc->paused_behind = waiting;
     if (reads)
-        node_conn_deadline(nc, worker_now(nc->worker) + nc->x->settings->inter_chunk_timeout, nc->late);
+        attempt_wait(nc->x, nc->x->settings->inter_chunk_timeout, nc->late);
     else
         attempt_broken(nc->x, FAIL_slow_reader);
 }

@@ -16,6 +16,7 @@ struct node_conn {
     enum node_conn_state state;
     bool reused, keep_alive, got_byte, paused;
     bool ended;               /* the answer's wire end has come */
+    bool resting;             /* not read until the client's millisecond is over */
     struct http_body body;
     struct buf in;            /* an unfinished head */
     struct timer timer;       /* lazy: looks at deadline when it fires */
@@ -43,7 +44,11 @@ void node_conns_tidy(struct worker *w);
 void attempt_connected(struct exchange *x);
 void attempt_readable(struct node_conn *nc);
 void attempt_broken(struct exchange *x, enum fail why);
-/* The sink has caught up: read on. */
+/* What comes now would only wait for its millisecond: the node's bytes gather in the socket until attempt_resume, and are then read at once. */
+void attempt_rest(struct exchange *x);
+/* The sink has caught up, or its millisecond has come: read on. */
 void attempt_resume(struct exchange *x);
+/* What the connection may wait for now, within the total that the settings allow. */
+void attempt_wait(struct exchange *x, nsec patience, enum fail late);
 /* Lets go of connection and lease; `end.why` tells the fleet how it went. */
 void attempt_over(struct exchange *x, enum fail why, bool client_left);

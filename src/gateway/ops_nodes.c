@@ -176,11 +176,21 @@ static struct str text_of(struct exchange *x, struct json o, struct str key)
     return v.kind == JSON_STRING ? json_text(&x->arena, v) : STR_NONE;
 }
 
-static double number_of(struct json o, struct str key, double otherwise)
+#define NUMBER_MAX 1e6
+
+/* Leaves *out as it is when the key is not there. False: the number cannot be, and that has been answered into *step. */
+static bool take_number(struct exchange *x, struct json o, const char *key, double least, double *out, enum step *step)
 {
     double v;
 
-    return json_f64(json_get(o, key), &v) ? v : otherwise;
+    if (!json_f64(json_get(o, str_of(key)), &v))
+        return true;
+    if (v >= least && v <= NUMBER_MAX) {
+        *out = v;
+        return true;
+    }
+    *step = answer_failf(x, FAIL_bad_value, "%s must be between %g and %g", key, least, NUMBER_MAX);
+    return false;
 }
 
 /* {"gpu":"a100","zone":"b"} or "gpu:a100+zone:b" */
@@ -206,17 +216,17 @@ static enum step add_node(struct exchange *x)
     enum step step = STEP_FINISH;
     struct json o = body_object(x, &step);
     struct node_spec spec = { 0 };
+    double slots = -1;
     const char *why = NULL;
     struct orders orders;
     uint64_t id = 0;
     enum fail f;
 
-    if (o.kind != JSON_OBJECT)
+    if (o.kind != JSON_OBJECT || !take_number(x, o, "weight", 0, &spec.weight, &step) || !take_number(x, o, "slots", -1, &slots, &step))
         return step;
     spec.url = text_of(x, o, STR("url"));
     spec.name = text_of(x, o, STR("name"));
-    spec.weight = number_of(o, STR("weight"), 0);
-    spec.slots = (int)number_of(o, STR("slots"), -1);
+    spec.slots = (int)slots;
     spec.labels = labels_of(x, o);
     orders_init(&orders);
     f = fleet_add(x->worker->gateway->fleet, &spec, true, worker_now(x->worker), &id, &why, &orders);
@@ -242,12 +252,12 @@ static enum step patch_node(struct exchange *x, struct str name)
     struct node_change c = { .weight = -1, .slots = -2, .drain = -1 };
     enum step step = STEP_FINISH;
     struct json o = body_object(x, &step);
+    double slots = c.slots;
     struct str state;
 
-    if (o.kind != JSON_OBJECT)
+    if (o.kind != JSON_OBJECT || !take_number(x, o, "weight", 0, &c.weight, &step) || !take_number(x, o, "slots", -1, &slots, &step))
         return step;
-    c.weight = number_of(o, STR("weight"), -1);
-    c.slots = (int)number_of(o, STR("slots"), -2);
+    c.slots = (int)slots;
     state = text_of(x, o, STR("state"));
     if (state.n)
         c.drain = str_eq(state, STR("draining")) ? 1 : str_eq(state, STR("up")) ? 0 : -2;

@@ -12,6 +12,7 @@ struct probe {
     struct node *node;
     unsigned what;
     enum node_kind kind; /* known so far */
+    nsec patience;
     struct addr addr;
     struct str path;
     bool second; /* asked for /v1/models after /api/version was unknown */
@@ -136,12 +137,12 @@ static void sink_ended(struct exchange *x, enum fail why)
 {
     struct probe *p = x->owner;
 
-    if (why && !x->up.status)
+    if (why)
         tell_failed(p, why);
     else if (p->status == 421)
         tell_failed(p, FAIL_misdirected);
     else if (!x->out.complete || !p->status)
-        tell_failed(p, why ? why : FAIL_upstream_garbage);
+        tell_failed(p, FAIL_upstream_garbage);
     else if (p->what == PROBE_VERSION)
         tell_version(p, x->up.simulated);
     else
@@ -164,7 +165,7 @@ static void ask(struct probe *p, struct str path)
     x->ticket.lease = (struct lease){ .node = p->node, .addr = p->addr };
     x->up.method = STR("GET");
     x->up.path = path;
-    x->up.patience = SECOND(2);
+    x->up.patience = p->patience;
     exchange_start(x, STAGE_ATTEMPT);
 }
 
@@ -205,8 +206,7 @@ static void not_asked(struct worker *w, const struct probe_order *order)
 
     orders_init(&o);
     fleet_observe(w->gateway->fleet, order->node, &ob, worker_now(w), &o);
-    for (unsigned i = 0; i < o.probes; i++)
-        not_asked(w, &o.probe[i]);
+    orders_carry_out(w, &o); /* it may have decided tickets; what is ordered anew is due later, so this comes to an end */
 }
 
 void probe_start(struct worker *w, const struct probe_order *order)
@@ -222,6 +222,7 @@ void probe_start(struct worker *w, const struct probe_order *order)
     p->what = order->what;
     p->addr = order->addr;
     p->kind = order->kind;
+    p->patience = order->patience;
     if (p->what == PROBE_RESOLVE)
         resolve(p);
     else

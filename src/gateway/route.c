@@ -47,7 +47,7 @@ static void read_wishes(struct exchange *x)
     uint64_t ms;
 
     x->ticket.band = BAND_NORMAL;
-    x->ticket.tenant = str_hash(x->in.tenant);
+    x->ticket.tenant = str_hash(client_address(x));
     x->ticket.deadline = x->in.at + x->settings->queue_max_wait;
     if (x->settings->total_timeout)
         x->ticket.deadline = MIN(x->ticket.deadline, x->in.at + x->settings->total_timeout);
@@ -56,6 +56,8 @@ static void read_wishes(struct exchange *x)
     if (!ops_allowed(x))
         return;
     x->ticket.pin = x->in.pin;
+    if (x->in.tenant.n)
+        x->ticket.tenant = str_hash(x->in.tenant);
     if (str_eq_nocase(x->in.priority, STR("high")))
         x->ticket.band = BAND_HIGH;
     else if (str_eq_nocase(x->in.priority, STR("batch")))

@@ -37,9 +37,10 @@ void fleet_turn_soon(struct worker *w, nsec due)
     struct worker *first = w->gateway->worker[0];
     nsec before = atomic_load_explicit(&first->fleet_due, memory_order_relaxed);
 
-    if (due >= before)
-        return;
-    atomic_store(&first->fleet_due, due);
+    do
+        if (due >= before)
+            return;
+    while (!atomic_compare_exchange_weak(&first->fleet_due, &before, due)); /* an earlier wish of another's stays */
     if (w == first)
         loop_timer_set(w->loop, &w->fleet_timer, due);
     else
@@ -196,10 +197,13 @@ void worker_deal(struct worker *accepting, int handle, const struct addr *from)
     }
     if (to == accepting) {
         client_accept(to, handle, from);
-    } else if (handoff_put(&to->handoff, handle, from)) {
-        atomic_fetch_add_explicit(&to->n_clients, 1, memory_order_relaxed);
+        return;
+    }
+    atomic_fetch_add_explicit(&to->n_clients, 1, memory_order_relaxed); /* before it may be taken off again */
+    if (handoff_put(&to->handoff, handle, from)) {
         loop_post(to->loop, &to->handoff.mail, 1);
     } else {
+        atomic_fetch_sub_explicit(&to->n_clients, 1, memory_order_relaxed);
         handle_close(handle);
     }
 }

@@ -129,27 +129,27 @@ static bool is_v6_text(struct str host)
     return (address.n == host.n || scope.n) && literal_v6(address, 0, &ignored);
 }
 
-static inline bool is_escape(const char *p, const char *end)
+static inline bool is_escape(struct str s, size_t at)
 {
-    return end - p > 2 && http_hex(p[1]) >= 0 && http_hex(p[2]) >= 0;
+    return at + 2 < s.n && http_hex(s.p[at + 1]) >= 0 && http_hex(s.p[at + 2]) >= 0;
 }
 
 /* Length of the reg-name in front; '%' stops it unless two hex digits follow. */
 static inline size_t reg_name_length(struct str s)
 {
-    const char *p = s.p, *end = p + s.n;
-    while (p < end && http_is(*p, CHAR_HOST) && (*p != '%' || is_escape(p, end)))
-        p++;
-    return (size_t)(p - s.p);
+    size_t n = 0;
+    while (n < s.n && http_is(s.p[n], CHAR_HOST) && (s.p[n] != '%' || is_escape(s, n)))
+        n++;
+    return n;
 }
 
 static inline bool read_port(struct str text, uint16_t *out)
 {
     unsigned port = 0, digit;
-    const char *p = text.p, *end = p + text.n;
-    for (; p < end && port <= UINT16_MAX && (digit = (unsigned)*p - '0') < 10; p++)
+    size_t n = 0;
+    for (; n < text.n && port <= UINT16_MAX && (digit = (unsigned)text.p[n] - '0') < 10; n++)
         port = port * 10 + digit;
-    if (!text.n || p < end || port > UINT16_MAX)
+    if (n < text.n || n == 0 || port > UINT16_MAX)
         return false;
     *out = (uint16_t)port;
     return true;

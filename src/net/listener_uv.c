@@ -5,24 +5,30 @@
  * inherit them, which saves two system calls per connection.
  *
  * Without a free descriptor accept fails and the socket stays readable: a loop would spin. So each listener keeps a
- * reserve descriptor; it is closed to make room for one accept, whose connection is closed at once (its client hears
- * "no" instead of waiting in the backlog), opened again, and the listener rests for 100 ms. */
+ * reserve descriptor; it is closed to make room for one accept, whose client gets the refusal instead of waiting in the
+ * backlog, and opened again; when that does not help, the listener rests for 100 ms. Before it comes to that, the last
+ * descriptors below the limit are left to those who are in already, whose requests need one towards a node: the system
+ * gives the lowest free number, so a high one tells that few are left. */
 #include "net/loop_uv.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <netinet/tcp.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #define ACCEPTS_PER_EVENT 64
 #define BACKLOG           4096
 #define REST              MSEC(100)
+#define SPARED            32 /* one descriptor in so many */
 
 struct porch {
     struct watch watch;
     struct listener *listener; /* NULL: closed */
     int reserve;               /* -1: could not be had */
+    int ceiling;               /* accepted descriptors are below */
     struct timer rest;
 };
 
@@ -50,6 +56,8 @@ static void listen_again(struct timer *t)
 
 static void rest(struct porch *p)
 {
+    if (!p->listener)
+        return;
     uv_poll_stop(&p->watch.poll);
     loop_timer_set(p->watch.loop, &p->rest, loop_now(p->watch.loop) + REST);
 }
@@ -60,18 +68,25 @@ static int accept_one(struct porch *p, struct addr *from)
     return accept4(p->watch.fd, &from->any, &n, SOCK_NONBLOCK | SOCK_CLOEXEC);
 }
 
-static void turn_one_away(struct porch *p)
+static void turn_away(struct porch *p, int handle, const struct addr *from)
+{
+    handle_refuse(handle, p->listener->refusal);
+    p->listener->accepted(p->listener, -1, from);
+}
+
+/* False: nobody is left, or nothing to accept him with. */
+static bool turn_one_away(struct porch *p)
 {
     struct addr from;
     if (p->reserve >= 0)
         close(p->reserve);
+    p->reserve = -1;
     int handle = accept_one(p, &from);
     if (handle >= 0)
-        close(handle);
-    p->reserve = open_reserve();
-    rest(p);
-    if (handle >= 0)
-        p->listener->accepted(p->listener, -1, &from);
+        turn_away(p, handle, &from);
+    if (p->listener)
+        p->reserve = open_reserve();
+    return handle >= 0 && p->listener && p->reserve >= 0;
 }
 
 static bool means_out_of_descriptors(int error)
@@ -86,11 +101,15 @@ static void on_knock(uv_poll_t *h, int status, int events)
     for (int i = 0; i < ACCEPTS_PER_EVENT && p->listener; i++) {
         struct addr from;
         int handle = accept_one(p, &from);
-        if (handle >= 0) {
+        if (handle >= p->ceiling) {
+            turn_away(p, handle, &from);
+        } else if (handle >= 0) {
             p->listener->accepted(p->listener, handle, &from);
         } else if (means_out_of_descriptors(errno)) {
-            turn_one_away(p);
-            return;
+            if (!turn_one_away(p)) {
+                rest(p);
+                return;
+            }
         } else if (errno == EAGAIN) {
             return;
         }
@@ -128,6 +147,14 @@ static enum fail bind_and_listen(int fd, const struct addr *at, struct addr *bou
     return getsockname(fd, &bound->any, &n) < 0 ? FAIL_io_error : OK;
 }
 
+static int highest_to_accept(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur > INT_MAX)
+        return INT_MAX;
+    return (int)(limit.rlim_cur - limit.rlim_cur / SPARED);
+}
+
 static enum fail open_porch(struct loop *l, struct listener *ln, int fd)
 {
     struct porch *p = calloc(1, sizeof *p);
@@ -141,6 +168,7 @@ static enum fail open_porch(struct loop *l, struct listener *ln, int fd)
     p->watch.fd = fd;
     p->listener = ln;
     p->reserve = open_reserve();
+    p->ceiling = highest_to_accept();
     p->rest.fire = listen_again;
     uv_poll_start(&p->watch.poll, UV_READABLE, on_knock);
     l->watches++;

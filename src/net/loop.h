@@ -86,11 +86,13 @@ struct listener {
     struct watch *watch;
     void (*accepted)(struct listener *ln, int handle, const struct addr *from);
     void *arg;
+    struct str refusal; /* for those who come when descriptors are out; lent for as long as it listens; may be empty */
 };
 /* FAIL_address_in_use, FAIL_forbidden (port), FAIL_no_descriptors, FAIL_no_memory, FAIL_io_error. The caller has set
  * `accepted` (and `arg`) and may close the listener inside it. *bound is filled in (port 0 asks the system for one).
- * When descriptors run out, a reserve descriptor is used to accept, answer nothing and close (`accepted` with handle -1
- * lets the owner count it); the listener then pauses for 100 ms: it never spins. */
+ * When descriptors are out, or nearly (one in 32 is left for other uses), who comes gets `refusal` and is closed
+ * (`accepted` with handle -1 lets the owner count it); where not even that works the listener pauses for 100 ms: it
+ * never spins. */
 enum fail listener_open(struct loop *l, struct listener *ln, const struct addr *at, struct addr *bound);
 void listener_close(struct listener *ln);
 /* Take an accepted handle into this loop (the one of the calling worker), watching nothing. FAIL_no_memory closes the

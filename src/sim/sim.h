@@ -164,6 +164,7 @@ struct sim_client {
     enum http_method method;
     bool http10, keep_alive, streaming;
     struct str rest, user_agent, content_type, encoding, origin; /* in the arena */
+    struct str extra;                                            /* of the answer: a header line more */
     struct http_body framing;
     struct buf body;
     struct arena arena;

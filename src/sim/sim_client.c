@@ -211,7 +211,7 @@ static void open_request(struct sim_client *c, const struct http_head *h, const 
     c->answered_bytes = 0;
     c->struck.status = 0;
     c->struck.reset_at = NO_RESET;
-    c->rest = STR_NONE;
+    c->rest = c->extra = STR_NONE;
     c->user_agent = keep_header(c, h, H_USER_AGENT);
     c->content_type = keep_header(c, h, H_CONTENT_TYPE);
     c->encoding = keep_header(c, h, H_CONTENT_ENCODING);
@@ -226,7 +226,7 @@ static void refuse_head(struct sim_client *c, enum fail why)
     c->method = M_GET;
     c->keep_alive = false;
     c->struck.reset_at = NO_RESET;
-    c->origin = STR_NONE;
+    c->origin = c->extra = STR_NONE;
     sim_reply(c, fail_status(why), TYPE_TEXT, http_reason(fail_status(why)));
 }
 

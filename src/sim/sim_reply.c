@@ -56,6 +56,8 @@ static void begin_head(struct sim_client *c, int status, struct str type)
     put_line(t, STR("Date: "), date_of(c->node));
     text_put(t, STR("X-OllamaMax-Simulated: 1\r\n"));
     text_put(t, kind_headers[c->node->kind]);
+    if (c->extra.n)
+        text_put(t, c->extra);
     put_cors(c);
     if (!c->keep_alive)
         text_put(t, STR("Connection: close\r\n"));

@@ -97,11 +97,24 @@ static void preflight(struct sim_client *c, struct str body)
 /* Ollama's router answers an untidy path with the tidy one, which turns a POST into nothing or a GET. */
 static void redirect(struct sim_client *c, struct str body)
 {
-    text_printf(&c->out, "HTTP/1.1 %d %s\r\nLocation: %.*s\r\nX-OllamaMax-Simulated: 1\r\nContent-Length: 0\r\n\r\n",
-                c->method == M_GET ? 301 : 307, c->method == M_GET ? "Moved Permanently" : "Temporary Redirect",
-                STR_ARG(c->rest));
-    sim_flush(c);
-    sim_client_answered(c);
+    sim_reply(c, c->method == M_GET ? 301 : 307, STR_NONE, STR_NONE);
+}
+
+/* A line of the answer's head; none when memory is out. */
+static void add_header(struct sim_client *c, struct str name, struct str value)
+{
+    struct text t = { 0 };
+    text_put(&t, name);
+    text_put(&t, value);
+    text_put(&t, HTTP_CRLF);
+    c->extra = t.failed ? STR_NONE : str_dup(&c->arena, text_str(&t));
+    text_free(&t);
+}
+
+static void add_allow(struct sim_client *c, const struct route *r)
+{
+    char methods[64];
+    add_header(c, STR("Allow: "), (struct str){ methods, route_allow(r, methods) });
 }
 
 static const struct sim_endpoint is_not_found = { .answer = not_found };
@@ -169,7 +182,7 @@ const struct sim_endpoint *sim_route(struct sim_client *c, const struct http_hea
         return in_the_way;
     struct str path = route_tidy(&c->arena, h->path);
     if (path.p != h->path.p) {
-        c->rest = path;
+        add_header(c, STR("Location: "), path);
         return &is_redirect;
     }
     struct route_found f = route_find(h->method, path);
@@ -177,5 +190,8 @@ const struct sim_endpoint *sim_route(struct sim_client *c, const struct http_hea
         return find_extra(c, h->method, path);
     *out_route = f.route;
     c->rest = str_dup(&c->arena, f.rest);
-    return f.wrong_method ? &is_wrong_method : &by_route[f.route->id];
+    if (!f.wrong_method)
+        return &by_route[f.route->id];
+    add_allow(c, f.route);
+    return &is_wrong_method;
 }

@@ -253,7 +253,7 @@ export class Wire {
 
     async more(what) {
         if (this.over) throw new Error(`the connection ended in ${what}; read: ${JSON.stringify(this.in.toString().slice(0, 300))}`);
-        await within(60_000, what, new Promise((resolve) => { this.wake = resolve; }));
+        await within(90_000, what, new Promise((resolve) => { this.wake = resolve; }));
     }
 
     async take(n, what) {
@@ -301,7 +301,7 @@ export class Wire {
     }
 
     async ended() {
-        if (!this.over) await within(60_000, 'the end of the connection', new Promise((resolve) => { this.wake = () => this.over && resolve(); }));
+        if (!this.over) await within(90_000, 'the end of the connection', new Promise((resolve) => { this.wake = () => this.over && resolve(); }));
     }
 
     close() { this.socket.destroy(); }

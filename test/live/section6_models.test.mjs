@@ -3,7 +3,8 @@ import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
 import { after, before, describe, test } from 'node:test';
 import { Ollama } from 'ollama';
-import { Wire, ask, fleet, go, goJson, until } from './lib.mjs';
+import { Wire, ask, fleet, gateway, go, goJson, until } from './lib.mjs';
+import { scripted } from './scripted.mjs';
 
 describe('section 6, models', { concurrency: true }, () => {
     let f, url;
@@ -130,8 +131,8 @@ describe('section 6, models', { concurrency: true }, () => {
     });
 
     test('6.26 tags, ps and /v1/models: unions without duplicates, sorted, always arrays, and they agree', async (t) => {
-        const bare = await fleet(2, { models: [] });
-        t.after(() => bare.stop());
+        const empty = await scripted({}, { models: [] }), bare = await gateway([empty]);
+        t.after(async () => { await bare.stop(); await empty.stop(); });
         assert.deepEqual((await ask(`${bare.url}/api/tags`)).json, { models: [] });
         assert.deepEqual((await ask(`${bare.url}/api/ps`)).json, { models: [] });
         assert.deepEqual((await ask(`${bare.url}/v1/models`)).json, { object: 'list', data: [] });

@@ -300,14 +300,6 @@ static bool last_record(const struct ask *q)
 }
 
 /* ---- the subject: c1, c1.2 (its second answer), n1, record, records, drained ---- */
-static bool gateway_has_ended(void)
-{
-    for (unsigned i = 0; i < stage.workers; i++)
-        if (world_is_attached(gateway_loop(stage.gateway, i)))
-            return no("worker %u runs", i);
-    return true;
-}
-
 static bool of_actor(struct ask *q, const struct word *subject)
 {
     char name[32];
@@ -344,7 +336,7 @@ static bool holds(const struct line *l, unsigned words)
     if (word_is(&l->w[1], "records"))
         return compares(&q, stage.records);
     if (word_is(&l->w[1], "drained"))
-        return gateway_has_ended();
+        return !stage_runs() || no("it runs");
     q.arg++;
     q.args = words > 3 ? words - 3 : 0;
     return of_actor(&q, &l->w[1]);

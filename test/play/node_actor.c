@@ -522,6 +522,11 @@ static void set_link(struct node_actor *n, enum answer how)
 {
     struct link k = link_usual();
     k.answer = how;
+    if (stage.segments) {
+        k.segment_min = stage.segments;
+        k.segment_max = 4 * stage.segments;
+        k.window_min = 8 * stage.segments;
+    }
     world_link(&n->at, &k);
 }
 

@@ -4,9 +4,11 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #define PATIENCE SECOND(10) /* for an expectation without `within` */
-#define GLANCE   MSEC(5)    /* how often it is looked at */
+/* How often it is looked at; less often where it is looked at only for its time. */
+#define GLANCE (strict_now ? MSEC(5) : MSEC(100))
 
 static struct played counts;
 static bool strict_now, failed_now;
@@ -40,6 +42,17 @@ static void put_value(void *at, enum setting_kind kind, const struct line *l)
         *(size_t *)at = (size_t)word_number(l, &l->w[2]);
 }
 
+/* Large bodies in bytes one by one are slow to play and show nothing that small ones do not. */
+static void coarse_network(size_t least)
+{
+    struct link k = link_usual();
+    k.segment_min = least;
+    k.segment_max = MAX(k.segment_max, 4 * least);
+    k.window_min = 8 * least;
+    world_link(NULL, &k);
+    stage.segments = least;
+}
+
 static void set(const struct line *l)
 {
     if (l->n != 3 || stage.opened)
@@ -54,7 +67,9 @@ static void set(const struct line *l)
             put_value((char *)&stage.fleet_settings + fleet_rows[i].at, fleet_rows[i].kind, l);
             return;
         }
-    if (word_is(&l->w[1], "policy"))
+    if (word_is(&l->w[1], "segments"))
+        coarse_network((size_t)word_number(l, &l->w[2]));
+    else if (word_is(&l->w[1], "policy"))
         stage.fleet_settings.policy = word_str(&l->w[2]);
     else if (word_is(&l->w[1], "retry_budget"))
         stage.fleet_settings.retry_budget_ratio = stage.fleet_settings.retry_budget_rate = (double)word_number(l, &l->w[2]);
@@ -166,9 +181,12 @@ static bool play_line(const struct line *l)
 
 /* ---- whole plays ---- */
 static char running[512];
-static void told_on_abort(int signo)
+/* Also for who ends a run that takes too long. */
+static void told_on_end(int signo)
 {
     fprintf(stderr, "it was: %s\n", running);
+    if (signo != SIGABRT)
+        _exit(1);
 }
 
 static void remember(const struct script *s, uint64_t seed, const struct harm *h)
@@ -181,7 +199,8 @@ static void remember(const struct script *s, uint64_t seed, const struct harm *h
         snprintf(what, sizeof what, ", --cut %u.%s.%llu", h->wire, h->side == FROM_PEER ? "up" : "down",
                  (unsigned long long)h->at);
     snprintf(running, sizeof running, "%s '%s', --seed %llu%s", file, s->title, (unsigned long long)seed, what);
-    signal(SIGABRT, told_on_abort);
+    signal(SIGABRT, told_on_end);
+    signal(SIGTERM, told_on_end);
 }
 
 static void count(void)

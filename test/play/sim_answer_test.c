@@ -283,8 +283,39 @@ static void plain_routes_answer(void **state)
     assert_holds(get_answer("GET /api/status", NULL).body, "\"cloud\"");
     struct peer *p = ask("POST /api/tags/", "{}");
     assert_int_equal(answer_within(p, M_POST, SECOND(5)).status, 307);
+    assert_holds(peer_received(p), "Location: /api/tags\r\n");
+    assert_holds(peer_received(p), "X-OllamaMax-Simulated: 1\r\n");
+    peer_eat(p, peer_received(p).n);
+    send_request(p, "POST /api/tags", "{}");
+    assert_int_equal(answer_within(p, M_POST, SECOND(5)).status, 405);
+    assert_holds(peer_received(p), "Allow: GET, HEAD\r\n");
     peer_close(p, CLOSE_FIN);
     world_elapse(MSEC(50));
+    finish();
+}
+
+static int status_with(const char *what, const char *headers)
+{
+    struct peer *p = connect_peer();
+    peer_sendf(p, "%s HTTP/1.1\r\n%s\r\n", what, headers);
+    int status = answer_within(p, M_GET, SECOND(5)).status;
+    peer_close(p, CLOSE_FIN);
+    world_elapse(MSEC(50));
+    return status;
+}
+
+static void foreign_pages_and_names_are_refused(void **state)
+{
+    begin();
+    struct simnode_spec s = spec_with("m=1000");
+    s.listen = world_addr("127.0.0.1:11434");
+    open_node(s);
+    assert_int_equal(status_with("GET /api/tags", "Host: localhost:11434\r\n"), 200);
+    assert_int_equal(status_with("GET /api/tags", "Host: gpu.internal\r\n"), 200);
+    assert_int_equal(status_with("GET /api/tags", "Host: evil.example\r\n"), 403);
+    assert_int_equal(status_with("GET /api/tags", "Host: localhost\r\nOrigin: http://evil.example\r\n"), 403);
+    assert_int_equal(status_with("GET /api/tags", "Host: localhost\r\nOrigin: http://localhost:3000\r\n"), 200);
+    assert_int_equal(status_with("OPTIONS /api/chat", "Host: localhost\r\nOrigin: http://localhost:3000\r\n"), 204);
     finish();
 }
 
@@ -361,6 +392,7 @@ int main(void)
         cmocka_unit_test(embeddings_are_unit_vectors_that_follow_from_the_text),
         cmocka_unit_test(errors_have_ollamas_words),
         cmocka_unit_test(plain_routes_answer),
+        cmocka_unit_test(foreign_pages_and_names_are_refused),
         cmocka_unit_test(zstd_bodies_are_read_on_v1),
         cmocka_unit_test(the_other_kinds_answer_their_probes),
     };

@@ -132,7 +132,7 @@ bool stage_open(void)
 }
 
 /* ---- the end ---- */
-static bool any_worker_runs(void *unused)
+bool stage_runs(void)
 {
     for (unsigned i = 0; i < stage.workers; i++)
         if (world_is_attached(gateway_loop(stage.gateway, i)))
@@ -140,13 +140,18 @@ static bool any_worker_runs(void *unused)
     return false;
 }
 
+static bool still_runs(void *unused)
+{
+    return stage_runs();
+}
+
 static void end_gateway(void)
 {
     if (!stage.gateway)
         return;
-    if (any_worker_runs(NULL))
+    if (stage_runs())
         gateway_stop(stage.gateway);
-    if (!world_run_while(any_worker_runs, NULL, SECOND(30)))
+    if (!world_run_while(still_runs, NULL, SECOND(30)))
         stage_complain("the workers do not stop");
     gateway_free(&stage.gateway);
 }

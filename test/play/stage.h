@@ -43,6 +43,7 @@ struct stage {
     struct gateway_settings *settings;
     unsigned workers;
     struct addr at;
+    size_t segments; /* least size of what arrives at once; 0 = as the world draws it */
     bool opened, out_of_memory;
     nsec opened_at;
     struct list wires, nodes, clients;
@@ -57,6 +58,7 @@ void stage_begin(uint64_t seed, const struct harm *harm);
 bool stage_open(void);
 /* Ends everything. False: something that must always hold did not; stage.complaint says what. */
 bool stage_end(void);
+bool stage_runs(void); /* any worker */
 void stage_complain(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 struct wire *wire_new(struct peer *p, void *owner);

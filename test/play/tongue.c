@@ -149,12 +149,30 @@ char *tongue_whole(enum tongue t, const char *text, const char *tag)
     return said(rows[t].whole, text, tag);
 }
 
+static const struct {
+    bool sse;
+    const char *begins;
+} errors[] = {
+    { false, "{\"error\":" },
+    { true, "data: {\"error\":" },
+    { true, "event: error\n" },
+    { true, "event: response.failed\n" },
+};
+
 bool tongue_is_error(enum tongue t, struct str record)
 {
-    if (!rows[t].sse)
-        return str_starts(record, STR("{\"error\":"));
-    return str_starts(record, STR("data: {\"error\":")) || str_starts(record, STR("event: error\n")) ||
-           str_starts(record, STR("event: response.failed\n"));
+    for (size_t i = 0; i < ARRAY_LEN(errors); i++)
+        if (errors[i].sse == rows[t].sse && str_starts(record, str_of(errors[i].begins)))
+            return true;
+    return false;
+}
+
+bool tongue_may_be_error(enum tongue t, struct str part)
+{
+    for (size_t i = 0; i < ARRAY_LEN(errors); i++)
+        if (errors[i].sse == rows[t].sse && str_starts(str_of(errors[i].begins), str_take(part, strlen(errors[i].begins))))
+            return true;
+    return false;
 }
 
 /* The last record is looked at: "done":true in a text does not count. */

@@ -18,3 +18,5 @@ char *tongue_whole(enum tongue t, const char *text, const char *tag);
 bool tongue_is_ended(enum tongue t, struct str body);
 /* Is `record` one that the gateway writes when a stream broke? */
 bool tongue_is_error(enum tongue t, struct str record);
+/* The same for one of which only a part has come. */
+bool tongue_may_be_error(enum tongue t, struct str part);

@@ -30,10 +30,11 @@ static bool stems_from(const struct reading *a, const struct seen *s)
     if (s->rough)
         return true;
     if (is_beginning(s, body))
-        return !whole || (s->marked ? body.n == s->sent.n || (s->streams && tongue_is_ended(a->tongue, body))
-                                    : (!s->streams || a->tongue == OTHER) && s->ended && body.n == s->sent.n);
-    size_t from = last_record(a->tongue, body);
-    return a->streams && is_beginning(s, str_take(body, from)) && tongue_is_error(a->tongue, str_drop(body, from));
+        return !whole || (s->marked ? body.n == s->sent.n || (s->streams && tongue_is_ended(s->tongue, body))
+                                    : (!s->streams || s->tongue == OTHER) && s->ended && body.n == s->sent.n);
+    size_t from = last_record(s->tongue, body);
+    return s->streams && is_beginning(s, str_take(body, from)) &&
+           (whole ? tongue_is_error : tongue_may_be_error)(s->tongue, str_drop(body, from));
 }
 
 static bool anybody_said(const struct reading *a)
@@ -104,6 +105,8 @@ static void check_turns(void)
 
 void truth_of_gateway(void)
 {
+    if (!stage_runs())
+        return; /* it has drained; that no lease is out is assumed when the fleet goes */
     struct fleet_snapshot *s = fleet_snapshot(stage.fleet, world_now());
     struct gateway_count count = gateway_count(stage.gateway);
     assume(s);

@@ -1,0 +1,18 @@
+/* fleet/scheduler_late.c - the reference for late binding: first come, first served, and the fastest free slot. Blind to
+ * prefixes and to lengths. */
+#include "fleet/scheduler_state.h"
+
+uint32_t scheduler_late(struct scheduler *s, const struct job *j, double now, uint32_t *out_wait_for)
+{
+    uint32_t best = NONE;
+    float least = 0;
+    policy_gather(s, j);
+    for (uint32_t i = 0; i < s->candidates; i++) {
+        uint32_t n = s->candidate[i];
+        size_t at = at_pair(s, n, j->model);
+        float takes = ((float)j->prompt * s->prefill_s[at] + (float)j->output * s->decode_s[at]) * s->slow[n];
+        if (best == NONE || takes < least)
+            best = n, least = takes;
+    }
+    return best;
+}

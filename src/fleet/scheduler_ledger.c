@@ -1,0 +1,169 @@
+/* fleet/scheduler_ledger.c - tickets and leases: who is served where, and when a slot will free.
+ *
+ * A ticket's number holds its place and a generation, so that one given back twice is noticed and let pass. Leases of a
+ * node form a list; counts by node and by pair are kept beside it and compared by scheduler_sound.
+ *
+ * When does the next of k slots free? Each lease has an expected rest. Rests of answers of unknown length are close to
+ * memoryless, so slots free at the sum of the rates 1 / rest, and the nth after n / sum. The least of the expected ends
+ * was tried and is late by the number of slots; see docs/scheduling-figures.md. */
+#include "fleet/scheduler_state.h"
+#include <math.h>
+
+#define REST_AT_LEAST 0.3 /* of the expected answer, once a lease is older than expected */
+
+uint32_t job_take(struct scheduler *s)
+{
+    uint32_t job = s->free_job;
+    if (job == NONE)
+        return NONE;
+    uint32_t generation = s->job[job].generation + 1;
+    s->free_job = s->job[job].next;
+    s->job[job] = (struct job){ .generation = generation ? generation : 1, .node = NONE, .line = NONE, .next = NONE };
+    s->jobs++;
+    return job;
+}
+
+void job_give(struct scheduler *s, uint32_t job)
+{
+    struct job *j = &s->job[job];
+    tenant_give(s, j->tenant);
+    j->state = JOB_NONE;
+    j->next = s->free_job;
+    s->free_job = job;
+    s->jobs--;
+}
+
+uint32_t job_of(const struct scheduler *s, uint64_t ticket)
+{
+    uint32_t job = (uint32_t)ticket;
+    bool lives = job < s->settings.tickets && s->job[job].state != JOB_NONE;
+    return lives && s->job[job].generation == ticket >> 32 ? job : NONE;
+}
+
+/* ---- when a slot frees ------------------------------------------------------------------------------------------ */
+
+static double rest_of(const struct scheduler *s, const struct job *j, double now)
+{
+    double answer = (double)s->decode_s[at_pair(s, j->node, j->model)] * j->output;
+    return fmax(j->expected_end - now, REST_AT_LEAST * answer + 1e-3);
+}
+
+/* Seconds until the nth lease of the node (of one model, or of any) ends. */
+static double nth_end(const struct scheduler *s, uint32_t node, uint32_t model, uint32_t nth, double now)
+{
+    double rate = 0;
+    for (uint32_t l = s->machine[node].leases; l != NONE; l = s->job[l].next)
+        if (model == NONE || s->job[l].model == model)
+            rate += 1 / rest_of(s, &s->job[l], now);
+    return rate > 0 ? nth / rate : 0;
+}
+
+static bool askable(const struct machine *m)
+{
+    return m->up && !m->draining;
+}
+
+static void refresh_own(struct scheduler *s, uint32_t node, double now)
+{
+    const struct machine *m = &s->machine[node];
+    uint32_t taken = s->inflight[node] + m->reserved;
+    if (!askable(m))
+        s->slot_at[node] = INFINITY;
+    else if (!m->slots || taken < m->slots)
+        s->slot_at[node] = ALWAYS_FREE;
+    else {
+        double rest = nth_end(s, node, NONE, taken - m->slots + 1, now);
+        s->slot_at[node] = now + rest;
+        s->slot_floor[node] = (float)(rest / 4);
+    }
+}
+
+static uint32_t pair_limit(const struct pair *p, double now)
+{
+    if (!p->learnt)
+        return p->slots;
+    return p->proven + (now >= p->probe_at);
+}
+
+void ledger_refresh_pair(struct scheduler *s, uint32_t node, uint32_t model, double now)
+{
+    size_t at = at_pair(s, node, model);
+    const struct pair *p = &s->pair[at];
+    uint32_t limit = pair_limit(p, now);
+    if (!p->resident || p->leaving || p->barred || !p->holds)
+        s->pair_at[at] = INFINITY;
+    else if (!limit || p->inflight < limit)
+        s->pair_at[at] = ALWAYS_FREE;
+    else {
+        double rest = nth_end(s, node, model, p->inflight - limit + 1, now);
+        s->pair_at[at] = now + rest;
+        s->slot_floor[node] = fmaxf(s->slot_floor[node], (float)(rest / 4));
+    }
+}
+
+void ledger_refresh(struct scheduler *s, uint32_t node, double now)
+{
+    s->slot_floor[node] = 1e-3f;
+    refresh_own(s, node, now);
+}
+
+bool ledger_free(const struct scheduler *s, uint32_t node, uint32_t model)
+{
+    return s->slot_at[node] < 0 && s->pair_at[at_pair(s, node, model)] < 0;
+}
+
+/* ---- leases ----------------------------------------------------------------------------------------------------- */
+
+static uint32_t matched_on(const struct job *j, uint32_t node)
+{
+    for (uint32_t i = 0; i < j->hints; i++)
+        if (j->hint[i].node == node)
+            return MIN(j->hint[i].tokens, j->prompt);
+    return 0;
+}
+
+static void expect_end(const struct scheduler *s, struct job *j, double now)
+{
+    size_t at = at_pair(s, j->node, j->model);
+    double prefill = (double)s->prefill_s[at] * (j->prompt - j->matched);
+    j->expected_end = now + prefill + (double)s->decode_s[at] * j->output;
+}
+
+void ledger_open(struct scheduler *s, uint32_t job, uint32_t node, double now)
+{
+    struct job *j = &s->job[job];
+    struct machine *m = &s->machine[node];
+    struct pair *p = &s->pair[at_pair(s, node, j->model)];
+    j->state = JOB_SERVED, j->node = node, j->granted = now, j->first = 0;
+    j->matched = matched_on(j, node);
+    j->ahead = p->inflight, j->overlapped = 0;
+    expect_end(s, j, now);
+    j->prev = NONE, j->next = m->leases;
+    if (m->leases != NONE)
+        s->job[m->leases].prev = job;
+    m->leases = job;
+    s->inflight[node]++;
+    p->inflight++;
+    p->used = now;
+    ledger_refresh(s, node, now);
+    ledger_refresh_pair(s, node, j->model, now);
+}
+
+void ledger_close(struct scheduler *s, uint32_t job, double now)
+{
+    struct job *j = &s->job[job];
+    struct machine *m = &s->machine[j->node];
+    struct pair *p = &s->pair[at_pair(s, j->node, j->model)];
+    assume(s->inflight[j->node] > 0 && p->inflight > 0);
+    if (j->prev == NONE)
+        m->leases = j->next;
+    else
+        s->job[j->prev].next = j->next;
+    if (j->next != NONE)
+        s->job[j->next].prev = j->prev;
+    s->inflight[j->node]--;
+    p->inflight--;
+    p->used = now;
+    ledger_refresh(s, j->node, now);
+    ledger_refresh_pair(s, j->node, j->model, now);
+}

@@ -1,0 +1,286 @@
+/* fleet/scheduler_load.c - which models lie on which nodes: cold loads, replicas, what is thrown out.
+ *
+ *      cold: waiting, resident nowhere, not being loaded        -> one load, wherever it is cheapest; longest wait first
+ *            waited 5 s and every place is busy                 -> the cheapest busy model drains
+ *      pressed: work per slot, or the head's wait, exceeds the
+ *               load time for 2 s                               -> one more replica
+ *
+ * What a place is worth: the requests that its model gets in 300 s (decayed) x how long it loads; 0.3 of that when
+ * another node has the model too. The cheapest idle one goes. A cold load may throw out whatever is idle; a replica only
+ * what is worth less than it brings, and what has been there for 30 s. A node loads one model at a time. */
+#include "fleet/scheduler_state.h"
+#include <math.h>
+
+#define SHARED_WORTH 0.3
+#define GRAIN 0.5 /* seconds between two looks at what only time changes */
+
+/* ---- facts ------------------------------------------------------------------------------------------------------ */
+
+double load_seconds(const struct scheduler *s, uint32_t node, uint32_t model)
+{
+    return (double)s->model[model].bytes * (double)s->pair[at_pair(s, node, model)].load_s;
+}
+
+static double rate_of(const struct scheduler *s, uint32_t model, double now)
+{
+    const struct model *m = &s->model[model];
+    return m->rate * exp((m->rate_at - now) / ((double)s->settings.rate_over / 1e9));
+}
+
+void load_used(struct scheduler *s, uint32_t model, double now)
+{
+    s->model[model].rate = rate_of(s, model, now) + 1;
+    s->model[model].rate_at = now;
+}
+
+static double worth(const struct scheduler *s, uint32_t node, uint32_t model, double now)
+{
+    double w = rate_of(s, model, now) * load_seconds(s, node, model);
+    return s->model[model].residents > 1 ? SHARED_WORTH * w : w;
+}
+
+void load_resident(struct scheduler *s, uint32_t node, uint32_t model, bool resident, double now)
+{
+    struct pair *p = &s->pair[at_pair(s, node, model)];
+    struct machine *m = &s->machine[node];
+    if (p->resident != resident) {
+        uint32_t by = resident ? 1 : UINT32_MAX;
+        p->resident = resident;
+        s->model[model].residents += by;
+        m->held += by;
+        m->vram_used += resident ? s->model[model].bytes : -s->model[model].bytes;
+    }
+    p->leaving = false;
+    p->since = now;
+    if (resident)
+        p->used = now, learn_prior(s, node, model);
+    ledger_refresh_pair(s, node, model, now);
+}
+
+/* ---- room ------------------------------------------------------------------------------------------------------- */
+
+static bool has_room(const struct scheduler *s, uint32_t node, uint32_t model)
+{
+    const struct machine *m = &s->machine[node];
+    if (m->held_max && m->held >= m->held_max)
+        return false;
+    return !m->vram || !m->held || m->vram_used + s->model[model].bytes <= m->vram;
+}
+
+/* The cheapest model of the node that may go; busy ones only if asked for. */
+static uint32_t cheapest(const struct scheduler *s, uint32_t node, bool busy, double not_since, double now)
+{
+    uint32_t best = NONE;
+    double least = INFINITY;
+    for (uint32_t m = 0; m < s->models; m++) {
+        const struct pair *p = &s->pair[at_pair(s, node, m)];
+        if (!p->resident || p->leaving || (p->inflight && !busy) || p->since > not_since)
+            continue;
+        double w = worth(s, node, m, now);
+        if (w < least)
+            best = m, least = w;
+    }
+    return best;
+}
+
+static bool may_load(const struct scheduler *s, uint32_t node, uint32_t model)
+{
+    const struct machine *m = &s->machine[node];
+    const struct pair *p = &s->pair[at_pair(s, node, model)];
+    return m->up && !m->draining && m->loading == NONE && p->holds && !p->barred && !p->resident;
+}
+
+struct place {
+    uint32_t node, victim; /* NONE: there is room */
+    double cost;
+};
+
+static double slot_wait(const struct scheduler *s, uint32_t node, double now)
+{
+    return s->slot_at[node] < 0 ? 0 : s->slot_at[node] - now;
+}
+
+static bool place_on(const struct scheduler *s, uint32_t node, uint32_t model, double not_since, double now,
+                     struct place *out)
+{
+    double worth_of_victim = 0;
+    *out = (struct place){ .node = node, .victim = NONE };
+    if (!has_room(s, node, model)) {
+        out->victim = cheapest(s, node, false, not_since, now);
+        if (out->victim == NONE)
+            return false;
+        worth_of_victim = worth(s, node, out->victim, now);
+    }
+    out->cost = worth_of_victim + load_seconds(s, node, model) + slot_wait(s, node, now);
+    return true;
+}
+
+static bool cheapest_place(const struct scheduler *s, uint32_t model, double not_since, double now, struct place *out)
+{
+    struct place p;
+    out->cost = INFINITY;
+    for (uint32_t n = 0; n < s->nodes; n++)
+        if (may_load(s, n, model) && place_on(s, n, model, not_since, now, &p) && p.cost < out->cost)
+            *out = p;
+    return isfinite(out->cost);
+}
+
+/* ---- orders ----------------------------------------------------------------------------------------------------- */
+
+static void unload(struct scheduler *s, uint32_t node, uint32_t model, double now, struct scheduler_orders *out)
+{
+    struct scheduler_order *o = orders_add(out, ORDER_UNLOAD);
+    o->node = node, o->model = model;
+    load_resident(s, node, model, false, now);
+}
+
+static void load(struct scheduler *s, const struct place *p, uint32_t model, double now, struct scheduler_orders *out)
+{
+    struct machine *m = &s->machine[p->node];
+    if (p->victim != NONE)
+        unload(s, p->node, p->victim, now, out);
+    while (orders_room(out) && !has_room(s, p->node, model)) { /* one large model may need several to go */
+        uint32_t next = cheapest(s, p->node, false, INFINITY, now);
+        if (next == NONE)
+            break;
+        unload(s, p->node, next, now, out);
+    }
+    struct scheduler_order *o = orders_add(out, ORDER_LOAD);
+    o->node = p->node, o->model = model;
+    s->pair[at_pair(s, p->node, model)].loading = true;
+    s->model[model].loadings++;
+    s->model[model].pressed_since = INFINITY;
+    m->loading = model;
+    m->load_ends = now + load_seconds(s, p->node, model);
+}
+
+/* ---- cold models ------------------------------------------------------------------------------------------------ */
+
+static bool is_cold(const struct scheduler *s, uint32_t model)
+{
+    const struct model *m = &s->model[model];
+    return m->waiting && !m->residents && !m->loadings;
+}
+
+static uint32_t longest_cold(const struct scheduler *s, double tried_from, double now, double *out_wait)
+{
+    uint32_t best = NONE;
+    *out_wait = -1;
+    for (uint32_t m = s->first_active; m != NONE; m = s->model[m].next_active) {
+        double wait = is_cold(s, m) ? queue_head_wait(s, m, now) : -1;
+        if (wait > *out_wait && wait < tried_from)
+            best = m, *out_wait = wait;
+    }
+    return best;
+}
+
+/* Every place is busy: the cheapest model of all that this one may replace takes no more requests. */
+static void drain_for(struct scheduler *s, uint32_t model, double now)
+{
+    uint32_t node = NONE, victim = NONE;
+    double least = INFINITY;
+    for (uint32_t n = 0; n < s->nodes; n++) {
+        uint32_t v = may_load(s, n, model) ? cheapest(s, n, true, INFINITY, now) : NONE;
+        if (v != NONE && worth(s, n, v, now) < least)
+            node = n, victim = v, least = worth(s, n, v, now);
+    }
+    if (node == NONE)
+        return;
+    s->pair[at_pair(s, node, victim)].leaving = true;
+    ledger_refresh_pair(s, node, victim, now);
+}
+
+static bool something_leaves(const struct scheduler *s)
+{
+    for (size_t i = 0; i < (size_t)s->nodes * s->models; i++)
+        if (s->pair[i].leaving)
+            return true;
+    return false;
+}
+
+/* One that drained is idle: it goes, whoever is to come. */
+static void finish_drains(struct scheduler *s, double now, struct scheduler_orders *out)
+{
+    for (uint32_t n = 0; n < s->nodes; n++)
+        for (uint32_t m = 0; m < s->models && orders_room(out); m++) {
+            const struct pair *p = &s->pair[at_pair(s, n, m)];
+            if (p->leaving && !p->inflight)
+                unload(s, n, m, now, out);
+        }
+}
+
+static void load_cold(struct scheduler *s, double now, struct scheduler_orders *out)
+{
+    double wait = INFINITY;
+    for (;;) {
+        uint32_t m = longest_cold(s, wait, now, &wait);
+        struct place p;
+        if (m == NONE || !orders_room(out))
+            return;
+        if (cheapest_place(s, m, INFINITY, now, &p))
+            load(s, &p, m, now, out);
+        else if (wait >= (double)s->settings.drain_after / 1e9 && !something_leaves(s))
+            drain_for(s, m, now);
+    }
+}
+
+/* ---- replicas --------------------------------------------------------------------------------------------------- */
+
+static uint32_t slots_of(const struct scheduler *s, uint32_t model)
+{
+    uint32_t slots = 0;
+    for (uint32_t n = 0; n < s->nodes; n++) {
+        const struct pair *p = &s->pair[at_pair(s, n, model)];
+        if (p->resident && s->machine[n].up)
+            slots += scheduler_slots(s, n, model);
+    }
+    return slots;
+}
+
+static double least_load(const struct scheduler *s, uint32_t model)
+{
+    double least = INFINITY;
+    for (uint32_t n = 0; n < s->nodes; n++)
+        if (may_load(s, n, model))
+            least = fmin(least, load_seconds(s, n, model));
+    return least;
+}
+
+static bool is_pressed(const struct scheduler *s, uint32_t model, double now)
+{
+    uint32_t slots = slots_of(s, model);
+    double takes = least_load(s, model);
+    if (!slots || isinf(takes))
+        return false;
+    return s->model[model].work / slots > takes || queue_head_wait(s, model, now) > takes;
+}
+
+static void consider_replica(struct scheduler *s, uint32_t model, double now, struct scheduler_orders *out)
+{
+    struct model *m = &s->model[model];
+    struct place p;
+    if (!is_pressed(s, model, now)) {
+        m->pressed_since = INFINITY;
+        return;
+    }
+    m->pressed_since = fmin(m->pressed_since, now);
+    if (now - m->pressed_since < (double)s->settings.replica_after / 1e9)
+        return;
+    if (cheapest_place(s, model, now - (double)s->settings.residency_min / 1e9, now, &p))
+        load(s, &p, model, now, out);
+}
+
+void load_consider(struct scheduler *s, double now, struct scheduler_orders *out)
+{
+    if (something_leaves(s))
+        finish_drains(s, now, out);
+    load_cold(s, now, out);
+    for (uint32_t m = s->first_active; m != NONE && orders_room(out); m = s->model[m].next_active)
+        if (s->model[m].residents && !s->model[m].loadings)
+            consider_replica(s, m, now, out);
+}
+
+double load_next(const struct scheduler *s, double now)
+{
+    return s->waiting ? now + GRAIN : INFINITY;
+}

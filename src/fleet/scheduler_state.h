@@ -1,0 +1,228 @@
+/* fleet/scheduler_state.h - the scheduler's own: how its state lies in memory, and what its files do for each other.
+ *
+ * Moments are seconds since the scheduler was made (double), durations seconds. What a choice reads for every node lies
+ * in arrays by node, those of a model one after the other: [model * nodes + node]. Lists are linked by index. */
+#pragma once
+#include "fleet/scheduler.h"
+
+#define NONE          SCHEDULER_NONE
+#define ALWAYS_FREE   (-1.0) /* a moment long past: has a free slot */
+#define LOOKED_AT     8      /* waiters of a model that are looked at when a slot frees */
+#define HINTS         8
+#define SERVICE_STEPS 32     /* classes of expected service, a fourth of an octave each */
+#define LENGTHS       20     /* classes of prompt lengths, an octave each */
+#define BANDS         3
+
+enum job_state { JOB_NONE, JOB_WAITS, JOB_SERVED };
+struct job { /* a ticket */
+    uint64_t owner, key, labels;
+    enum job_state state;
+    uint32_t generation, model, node;
+    uint32_t next, prev; /* of its line's class; of its node's leases; `next` of the free ones */
+    uint32_t line, step; /* while it waits */
+    uint32_t tenant, pin, pass;
+    enum band band;
+    uint32_t prompt, output, matched;
+    uint32_t hints, not_on_n;
+    float service;                              /* expected, on a node of middling speed */
+    float charge;                               /* virtual tokens, while it is served */
+    double arrived, deadline, granted, first, expected_end;
+    uint32_t overlapped;                        /* most that sent tokens while it did */
+    uint32_t ahead;                             /* in flight with its node and model when it was granted */
+    struct prefix_hint hint[HINTS];
+    uint32_t not_on[TRIED_MAX];
+};
+
+/* Those of one tenant that wait for one model in one band: by classes of expected service, each in order of arrival, so
+ * that the largest waited / (service + 2 s) is at the head of a class. */
+struct line {
+    uint32_t model, tenant, next, prev;
+    enum band band;
+    uint32_t waiting, steps; /* bit per class that is not empty */
+    double work;             /* seconds of expected service */
+    uint32_t head[SERVICE_STEPS], tail[SERVICE_STEPS];
+};
+struct tenant {
+    uint64_t id;
+    uint32_t jobs, next; /* in its bucket; of the free ones */
+    uint32_t waiting[BANDS];
+    double counter; /* virtual tokens */
+    uint32_t pass;
+    double pass_charge;
+    double queue_since; /* since when its queue has not been empty */
+};
+
+struct model {
+    enum scheduler_policy policy; /* SCHEDULER_POLICIES: the fleet's */
+    uint64_t bytes;
+    uint32_t lines[BANDS]; /* first of each band */
+    uint32_t waiting;
+    double work;           /* of all that wait */
+    bool active;           /* in s->active */
+    uint32_t next_active, prev_active;
+    double rate, rate_at;  /* requests in the last rate_over, decayed */
+    double pressed_since;  /* replica rule; INFINITY: not pressed */
+    uint32_t residents, loadings;
+    float prefill_s, decode_s; /* of a node of weight 1 */
+    uint32_t seen;
+    struct {
+        float mean, n;
+    } output[LENGTHS + 1]; /* the last: of all lengths */
+};
+/* What is known of a node and a model, and not needed for each choice. */
+struct pair {
+    bool holds, resident, loading, leaving, barred, learnt;
+    uint32_t inflight, slots; /* 0: no limit of its own */
+    uint32_t proven, seen, loads_seen;
+    double used, since;       /* last use, resident since */
+    double probe_at, probe_pause;
+    float load_s; /* per byte */
+};
+struct machine { /* what is known of a node and not needed for each choice */
+    bool up, draining;
+    uint32_t slots, held_max, held, leases, loading;
+    uint64_t vram, vram_used, labels, id, salt;
+    double load_ends;
+    double credit;
+    uint64_t last_turn;
+    float latency;
+    double latency_at;
+    uint32_t reserved;
+};
+
+struct scheduler {
+    struct scheduler_settings settings;
+    nsec epoch;
+    uint32_t nodes, models;
+    uint64_t chance, turns;
+
+    /* by node, read by every choice */
+    double *slot_at;    /* when a slot frees: ALWAYS_FREE, a moment, INFINITY when it must not be asked */
+    float *slot_floor;  /* a busy node's wait is at least that */
+    float *penalty, *slow; /* seconds; 1 / share */
+    float *weight;
+    uint32_t *inflight;
+    /* by model and node */
+    double *pair_at;    /* as slot_at; INFINITY unless resident and usable */
+    float *prefill_s, *decode_s;
+
+    struct machine *machine;
+    struct pair *pair;
+    struct model *model;
+    struct job *job;
+    struct line *line;
+    struct tenant *tenant;
+    uint32_t *bucket; /* tenants by id */
+    uint32_t buckets;
+    uint32_t free_job, free_line, free_tenant;
+    uint32_t first_active;
+    uint32_t jobs, waiting;
+    double floor; /* virtual tokens of the last one served */
+    uint32_t pass;
+    double next_deadline;
+    float *t;            /* scratch by node */
+    uint32_t *candidate; /* scratch by node */
+    uint32_t candidates;
+    uint32_t undo[LOOKED_AT * 16], undos; /* nodes with reservations of this pass */
+};
+
+static inline double seconds(const struct scheduler *s, nsec now) { return (double)(now - s->epoch) / 1e9; }
+static inline nsec moment(const struct scheduler *s, double at)
+{
+    return at > 9e9 ? NEVER : s->epoch + (nsec)(at * 1e9);
+}
+static inline size_t at_pair(const struct scheduler *s, uint32_t node, uint32_t model)
+{
+    return (size_t)model * s->nodes + node;
+}
+static inline uint64_t mix(uint64_t z)
+{
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
+    return z ^ (z >> 31);
+}
+static inline uint64_t draw(struct scheduler *s) { return mix(s->chance += 0x9e3779b97f4a7c15); }
+static inline enum scheduler_policy policy_of(const struct scheduler *s, uint32_t model)
+{
+    enum scheduler_policy p = s->model[model].policy;
+    return p == SCHEDULER_POLICIES ? s->settings.policy : p;
+}
+static inline uint64_t ticket_of(const struct scheduler *s, uint32_t job)
+{
+    return (uint64_t)s->job[job].generation << 32 | job;
+}
+
+/* ---- scheduler_policy.c ----------------------------------------------------------------------------------------- */
+/* One node for the job: NONE when none is free, or when it should wait for *out_wait_for (then not NONE). */
+typedef uint32_t scheduler_choose(struct scheduler *s, const struct job *j, double now, uint32_t *out_wait_for);
+#define SCHEDULER_POLICY(name, choose, binds, says) scheduler_choose choose;
+#include "fleet/scheduler_policy.def"
+#undef SCHEDULER_POLICY
+uint32_t policy_choose(struct scheduler *s, const struct job *j, double now, uint32_t *out_wait_for);
+/* Does this model's policy bind on arrival? */
+bool policy_binds(const struct scheduler *s, uint32_t model);
+/* Nodes that may take the job now, into s->candidate. */
+uint32_t policy_gather(struct scheduler *s, const struct job *j);
+bool policy_may(const struct scheduler *s, const struct job *j, uint32_t node);
+/* s->t for every node. */
+void eta_score(struct scheduler *s, const struct job *j, double now);
+struct scheduler_terms eta_terms(const struct scheduler *s, const struct job *j, uint32_t node, double now);
+double rendezvous_weight(const struct scheduler *s, const struct job *j, uint32_t node);
+void ewma_learn(struct scheduler *s, uint32_t node, double latency, double now);
+
+/* ---- scheduler_queue.c ------------------------------------------------------------------------------------------ */
+void queue_push(struct scheduler *s, uint32_t job, double now);
+void queue_remove(struct scheduler *s, uint32_t job);
+/* The next one of this model that this pass has not looked at; NONE. Marks nothing. */
+uint32_t queue_next(struct scheduler *s, uint32_t model, double now);
+/* Looked at in this pass, and it stays. */
+void queue_looked(struct scheduler *s, uint32_t job);
+/* Does a go before b, both next of their model? */
+bool queue_before(const struct scheduler *s, uint32_t a, uint32_t b, double now);
+/* The newest of the tenant with most waiting. */
+uint32_t queue_victim(const struct scheduler *s, uint32_t model);
+double queue_head_wait(const struct scheduler *s, uint32_t model, double now);
+uint32_t tenant_take(struct scheduler *s, uint64_t id);
+void tenant_give(struct scheduler *s, uint32_t tenant);
+void tenant_charge(struct scheduler *s, struct job *j, double tokens);
+
+/* ---- scheduler_ledger.c ----------------------------------------------------------------------------------------- */
+uint32_t job_take(struct scheduler *s);
+void job_give(struct scheduler *s, uint32_t job);
+uint32_t job_of(const struct scheduler *s, uint64_t ticket); /* NONE if dead */
+void ledger_open(struct scheduler *s, uint32_t job, uint32_t node, double now);
+void ledger_close(struct scheduler *s, uint32_t job, double now);
+/* Works out slot_at and pair_at anew after something about the node has changed. */
+void ledger_refresh(struct scheduler *s, uint32_t node, double now);
+void ledger_refresh_pair(struct scheduler *s, uint32_t node, uint32_t model, double now);
+bool ledger_free(const struct scheduler *s, uint32_t node, uint32_t model);
+
+/* ---- scheduler_dispatch.c --------------------------------------------------------------------------------------- */
+void dispatch_model(struct scheduler *s, uint32_t model, double now, struct scheduler_orders *out);
+void dispatch_node(struct scheduler *s, uint32_t node, double now, struct scheduler_orders *out);
+void dispatch_all(struct scheduler *s, double now, struct scheduler_orders *out);
+void dispatch_grant(struct scheduler *s, uint32_t job, uint32_t node, double now, struct scheduler_orders *out);
+void dispatch_refuse(struct scheduler *s, uint32_t job, enum fail why, double now, struct scheduler_orders *out);
+struct scheduler_order *orders_add(struct scheduler_orders *out, enum scheduler_verb verb);
+static inline bool orders_room(const struct scheduler_orders *out) { return out->n + 4 <= SCHEDULER_ORDERS; }
+
+/* ---- scheduler_load.c ------------------------------------------------------------------------------------------- */
+void load_consider(struct scheduler *s, double now, struct scheduler_orders *out);
+void load_used(struct scheduler *s, uint32_t model, double now);
+void load_resident(struct scheduler *s, uint32_t node, uint32_t model, bool resident, double now);
+/* When it wants to be asked again; INFINITY. */
+double load_next(const struct scheduler *s, double now);
+double load_seconds(const struct scheduler *s, uint32_t node, uint32_t model);
+
+/* ---- scheduler_learn.c ------------------------------------------------------------------------------------------ */
+uint32_t learn_output(const struct scheduler *s, uint32_t model, uint32_t prompt);
+void learn_end(struct scheduler *s, const struct job *j, const struct scheduler_figures *f, double now);
+void learn_first(struct scheduler *s, struct job *j, double now);
+void learn_prior(struct scheduler *s, uint32_t node, uint32_t model);
+void learn_load(struct scheduler *s, uint32_t node, uint32_t model, double took);
+
+/* ---- scheduler_door.c ------------------------------------------------------------------------------------------- */
+/* OK, or why it may not even wait; may refuse another to make room. */
+enum fail door_admit(struct scheduler *s, uint32_t job, double now, struct scheduler_orders *out);
+void door_deadlines(struct scheduler *s, double now, struct scheduler_orders *out);
+double door_wait(struct scheduler *s, const struct job *j, double now);
