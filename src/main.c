@@ -10,6 +10,7 @@ static const struct command commands[] = {
     { "status",   "[FLAGS]",        "what a running gateway says about itself and its nodes",               cli_status,   true },
     { "bench",    "[NAME] [FLAGS]", "the promises, measured; `ollamamax bench help` lists the flags",       cli_bench,    false},
     { "simnode",  "[FLAGS]",        "a simulated node; `ollamamax simnode help` lists the flags",           cli_simnode,  false},
+    { "simulate", "[FLAGS]",        "a trace through the scheduler on a virtual clock",                     cli_simulate, false},
     { "version",  "",               "the version",                                                          cli_version,  false},
     { "settings", "",               NULL,                                                                   cli_settings, false},
     { NULL,       NULL,             NULL,                                                                   NULL,         false},

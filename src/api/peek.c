@@ -184,7 +184,7 @@ static enum fail keep(struct reading *r, enum field id, struct json v)
     if (!has_type(v, row->type))
         return refuse(r, FAIL_bad_json, "json: cannot unmarshal %s into Go struct field .%s of type %s",
                       kind_name(v.kind), row->key.p, row->type == TEXT ? "string" : "bool");
-    r->field[id] = v;
+    scan_keep(&v, &r->field[id]);
     r->seen |= 1u << id;
     if (id == IS_options && v.kind == JSON_OBJECT)
         read_options(r, v);

@@ -325,7 +325,7 @@ static bool saying_read(struct saying *s, enum dialect d, bool whole, struct str
         enum top top = top_of(str_span(w.key.p + 1, w.key.p + w.key.n - 1));
         if (top == TOPS)
             continue;
-        s->top[top] = w.value;
+        scan_keep(&w.value, &s->top[top]);
         s->seen |= 1u << top;
     }
     return w.object && w.at == JSON_AT_END;

@@ -8,18 +8,9 @@
 #if defined(__SSE2__) && !defined(LEAP_SCALAR)
 #include <emmintrin.h>
 
-static inline __m128i leap_load(const char *p)
-{
-    return _mm_loadu_si128((const void *)p);
-}
 static inline unsigned leap_equal(const char *p, char c)
 {
-    return (unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(leap_load(p), _mm_set1_epi8(c)));
-}
-static inline unsigned leap_digits(const char *p)
-{
-    __m128i offset = _mm_sub_epi8(leap_load(p), _mm_set1_epi8('0'));
-    return (unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(_mm_min_epu8(offset, _mm_set1_epi8(9)), offset));
+    return (unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(_mm_loadu_si128((const void *)p), _mm_set1_epi8(c)));
 }
 #else
 static inline unsigned leap_equal(const char *p, char c)
@@ -27,13 +18,6 @@ static inline unsigned leap_equal(const char *p, char c)
     unsigned bits = 0;
     for (unsigned i = 0; i < LEAP; i++)
         bits |= (unsigned)(p[i] == c) << i;
-    return bits;
-}
-static inline unsigned leap_digits(const char *p)
-{
-    unsigned bits = 0;
-    for (unsigned i = 0; i < LEAP; i++)
-        bits |= (unsigned)((unsigned char)(p[i] - '0') < 10) << i;
     return bits;
 }
 #endif

@@ -28,14 +28,9 @@ struct nest {
 
 /* --- tokens --- */
 
-static inline bool is_digit(char c)
-{
-    return (unsigned char)(c - '0') < 10;
-}
-
 static int hex_digit(char c)
 {
-    if (is_digit(c))
+    if (scan_is_digit(c))
         return c - '0';
     char low = (char)(c | 0x20);
     return low >= 'a' && low <= 'f' ? low - 'a' + 10 : -1;
@@ -95,24 +90,22 @@ static inline bool is_escaped(const char *from, const char *quote)
     return (quote - p) & 1;
 }
 
-bool scan_any_string(struct scan *s)
+struct scanned scan_any_string(const char *at, const char *end, bool strict)
 {
-    const char *from = s->at + 1, *p = from, *quote;
-    while ((quote = find_quote(p, s->end)) && is_escaped(p, quote))
+    const char *from = at + 1, *p = from, *quote;
+    while ((quote = find_quote(p, end)) && is_escaped(p, quote))
         p = quote + 1;
-    const char *fault = quote && s->strict ? string_fault(from, quote) : NULL;
-    s->at = !quote ? s->end : fault ? fault : quote + 1;
-    return quote && !fault;
+    if (!quote)
+        return (struct scanned){ end, JSON_BAD };
+    const char *fault = strict ? string_fault(from, quote) : NULL;
+    return fault ? (struct scanned){ fault, JSON_BAD } : (struct scanned){ quote + 1, JSON_STRING };
 }
 
 static bool take_digits(struct scan *s)
 {
-    const char *p = s->at;
-    while (p < s->end && is_digit(*p))
-        p++;
-    bool any = p > s->at;
-    s->at = p;
-    return any;
+    const char *from = s->at;
+    s->at = scan_digits(from, s->end);
+    return s->at > from;
 }
 
 static bool take_number(struct scan *s)
@@ -141,14 +134,17 @@ static inline bool take_word(struct scan *s, const char *word, size_t n)
 }
 
 /* Neither string nor container. */
-static bool take_plain(struct scan *s)
+static struct scanned take_plain(const char *at, const char *end)
 {
-    switch (s->at < s->end ? *s->at : '\0') {
-    case 't': return take_word(s, "true", 4);
-    case 'f': return take_word(s, "false", 5);
-    case 'n': return take_word(s, "null", 4);
-    default: return take_number(s);
+    struct scan s = { .at = at, .end = end };
+    enum json_kind kind = JSON_BAD;
+    switch (at < end ? *at : '\0') {
+    case 't': kind = take_word(&s, "true", 4) ? JSON_TRUE : JSON_BAD; break;
+    case 'f': kind = take_word(&s, "false", 5) ? JSON_FALSE : JSON_BAD; break;
+    case 'n': kind = take_word(&s, "null", 4) ? JSON_NULL : JSON_BAD; break;
+    default: kind = take_number(&s) ? JSON_NUMBER : JSON_BAD;
     }
+    return (struct scanned){ s.at, kind };
 }
 
 /* --- containers --- */
@@ -188,10 +184,12 @@ static inline void leave_closed(struct nest *n, struct scan *s)
     }
 }
 
-static bool take_key(struct scan *s, struct str *out_key)
+static bool take_odd_key(struct scan *s, bool comma, struct str *out_key)
 {
+    if (!scan_comma(s, comma) || !scan_here(s, '"'))
+        return false;
     const char *from = s->at;
-    if (!scan_here(s, '"') || !scan_any_string(s))
+    if (!scan_string(s))
         return false;
     *out_key = str_span(from, s->at);
     scan_blank(s);
@@ -201,32 +199,18 @@ static bool take_key(struct scan *s, struct str *out_key)
     return true;
 }
 
-/* `comma`: one is due. Blanks before it are behind us. */
-static inline bool take_comma(struct scan *s, bool comma)
+struct scanned scan_any_key(const char *at, const char *end, bool strict, bool comma, struct str *out_key)
 {
-    if (comma && !scan_take(s, ','))
-        return false;
-    scan_blank(s);
-    return true;
+    struct scan s = { .at = at, .end = end, .strict = strict };
+    bool good = take_odd_key(&s, comma, out_key);
+    return (struct scanned){ s.at, good ? JSON_STRING : JSON_BAD };
 }
 
-static bool take_odd_key(struct scan *s, bool comma, struct str *out_key)
-{
-    return take_comma(s, comma) && take_key(s, out_key);
-}
-
-static inline bool take_member_key(struct scan *s, bool comma)
+static inline bool take_key(struct scan *s, bool comma)
 {
     struct str key;
-    if (!scan_tight_key(s, comma, &key)) {
-        struct scan copy = *s;
-        struct str odd = STR_NONE;
-        bool good = take_odd_key(&copy, comma, &odd);
-        s->at = copy.at;
-        if (!good)
-            return false;
-        key = odd;
-    }
+    if (!scan_key(s, comma, &key))
+        return false;
     s->keys |= scan_key_bit(key.p + 1, key.n - 2);
     return true;
 }
@@ -235,12 +219,11 @@ static inline bool take_scalar(struct scan *s)
 {
     if (scan_here(s, '"'))
         return scan_string(s);
-    if (scan_whole_number(s))
+    if (scan_plain_number(s))
         return true;
-    struct scan copy = *s;
-    bool good = take_plain(&copy);
-    s->at = copy.at;
-    return good;
+    struct scanned plain = take_plain(s->at, s->end);
+    s->at = plain.at;
+    return plain.kind;
 }
 
 /* From an opening bracket past the one that closes it. */
@@ -254,40 +237,26 @@ static inline bool take_nested(struct scan *s)
         bool comma = !opened || at_closing(&nest, s);
         if (comma)
             leave_closed(&nest, s);
-        if (nest.depth > 0 && !(nest.object ? take_member_key(s, comma) : take_comma(s, comma)))
+        if (nest.depth > 0 && !(nest.object ? take_key(s, comma) : scan_comma(s, comma)))
             return false;
     } while (nest.depth > 0);
     return true;
 }
 
-static bool take_container(struct scan *s)
+static struct scanned take_container(const char *at, const char *end, bool strict, uint64_t *keys)
 {
-    struct scan copy = *s;
-    bool good = take_nested(&copy);
-    *s = copy;
-    return good;
+    struct scan s = { .at = at, .end = end, .strict = strict };
+    bool good = take_nested(&s);
+    *keys |= s.keys;
+    return (struct scanned){ s.at, !good ? JSON_BAD : *at == '{' ? JSON_OBJECT : JSON_ARRAY };
 }
 
-enum json_kind scan_any_value(struct scan *s)
+struct scanned scan_any_value(const char *at, const char *end, bool strict, uint64_t *keys)
 {
-    enum json_kind kind;
-    switch (s->at < s->end ? *s->at : '\0') {
-    case '{': return take_container(s) ? JSON_OBJECT : JSON_BAD;
-    case '[': return take_container(s) ? JSON_ARRAY : JSON_BAD;
-    case '"': return scan_any_string(s) ? JSON_STRING : JSON_BAD;
-    case 't': kind = JSON_TRUE; break;
-    case 'f': kind = JSON_FALSE; break;
-    case 'n': kind = JSON_NULL; break;
-    default: kind = JSON_NUMBER;
+    switch (at < end ? *at : '\0') {
+    case '{':
+    case '[': return take_container(at, end, strict, keys);
+    case '"': return scan_any_string(at, end, strict);
+    default: return take_plain(at, end);
     }
-    return take_plain(s) ? kind : JSON_BAD;
-}
-
-enum json_at scan_any_lead(struct scan *s, const struct json_walk *w, struct str *out_key)
-{
-    scan_blank(s);
-    if (scan_take(s, w->object ? '}' : ']'))
-        return JSON_AT_END;
-    bool good = take_comma(s, w->at == JSON_AT_NEXT) && (!w->object || take_key(s, out_key));
-    return good ? JSON_AT_NEXT : JSON_AT_FAULT;
 }

@@ -16,17 +16,15 @@ static uint32_t dice(uint32_t sides)
 
 static void leaps_see_each_byte(void **state)
 {
-    static const char bytes[] = "0123456789/:\"\x80\xff \xb0\xb9";
+    static const char bytes[] = "a!#\"\x22\xa2\xff ";
     for (int round = 0; round < 10000; round++) {
         char text[LEAP];
-        unsigned quotes = 0, digits = 0;
+        unsigned quotes = 0;
         for (unsigned i = 0; i < LEAP; i++) {
             text[i] = bytes[dice(sizeof bytes)];
             quotes |= (unsigned)(text[i] == '"') << i;
-            digits |= (unsigned)(text[i] >= '0' && text[i] <= '9') << i;
         }
         assert_int_equal(leap_equal(text, '"'), quotes);
-        assert_int_equal(leap_digits(text), digits);
     }
 }
 
@@ -38,12 +36,6 @@ static struct scan scan_of(const char *text, size_t n, char **out_block)
     return (struct scan){ .at = *out_block, .end = *out_block + n };
 }
 
-static void assert_same_end(const struct scan *s, bool good, const struct scan *slow, bool slow_good)
-{
-    assert_int_equal(good, slow_good);
-    assert_ptr_equal(s->at, slow->at);
-}
-
 static void strings_end_where_a_closer_look_ends_them(void **state)
 {
     static const char letters[] = "abcdefgh \\\\\\\"";
@@ -53,9 +45,10 @@ static void strings_end_where_a_closer_look_ends_them(void **state)
         unsigned known = dice(2) ? 8 : sizeof letters - 1;
         for (size_t i = 1; i < n; i++)
             text[i] = dice(90) ? letters[dice(known)] : '"';
-        struct scan s = scan_of(text, n, &block), slow = s;
-        bool good = scan_string(&s);
-        assert_same_end(&s, good, &slow, scan_any_string(&slow));
+        struct scan s = scan_of(text, n, &block);
+        struct scanned closer = scan_any_string(s.at, s.end, false);
+        assert_int_equal(scan_string(&s), closer.kind == JSON_STRING);
+        assert_ptr_equal(s.at, closer.at);
         free(block);
     }
 }
@@ -69,9 +62,11 @@ static void numbers_end_where_a_closer_look_ends_them(void **state)
         uint32_t rare = 2 + dice(20);
         for (size_t i = 0; i < n; i++)
             text[i] = dice(rare) ? (char)('0' + dice(10)) : marks[dice(sizeof marks - 1)];
-        struct scan s = scan_of(text, n, &block), slow = s;
-        enum json_kind kind = scan_value(&s), slow_kind = scan_any_value(&slow);
-        assert_same_end(&s, kind, &slow, slow_kind);
+        struct scan s = scan_of(text, n, &block);
+        uint64_t keys = 0;
+        struct scanned closer = scan_any_value(s.at, s.end, false, &keys);
+        assert_int_equal(scan_value(&s), closer.kind);
+        assert_ptr_equal(s.at, closer.at);
         free(block);
     }
 }

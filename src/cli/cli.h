@@ -23,6 +23,7 @@ int cli_demo(int argc, char **argv);
 int cli_simnode(int argc, char **argv);
 int cli_check(int argc, char **argv);
 int cli_bench(int argc, char **argv);
+int cli_simulate(int argc, char **argv);
 int cli_status(int argc, char **argv);
 int cli_version(int argc, char **argv);
 int cli_settings(int argc, char **argv);

@@ -9,13 +9,26 @@
 
 void scheduler_settings_default(struct scheduler_settings *s)
 {
-    *s = (struct scheduler_settings){ .nodes = 64, .models = 64, .tickets = 4096, .policy = SCHEDULER_eta,
-                                      .bound = 512, .max_wait = NEVER, .seed = 1,
-                                      .prefill = 2000, .decode = 45, .load = 2e9, .output = 200,
-                                      .prefill_weight = 2, .decode_weight = 0.1, .wait_below = 0.6,
-                                      .tie_share = 0.2, .tie_seconds = 0.2,
-                                      .replica_after = SECOND(2), .residency_min = SECOND(30),
-                                      .drain_after = SECOND(5), .rate_over = SECOND(300) };
+    *s = (struct scheduler_settings){ .nodes = 64,
+                                      .models = 64,
+                                      .tickets = 4096,
+                                      .policy = SCHEDULER_eta,
+                                      .bound = 512,
+                                      .max_wait = NEVER,
+                                      .seed = 1,
+                                      .prefill = 2000,
+                                      .decode = 45,
+                                      .load = 2e9,
+                                      .output = 200,
+                                      .prefill_weight = 2,
+                                      .decode_weight = 0.1,
+                                      .wait_below = 0.6,
+                                      .tie_share = 0.2,
+                                      .tie_seconds = 0.2,
+                                      .replica_after = SECOND(2),
+                                      .residency_min = SECOND(30),
+                                      .drain_after = SECOND(5),
+                                      .rate_over = SECOND(300) };
 }
 
 /* ---- memory ----------------------------------------------------------------------------------------------------- */
@@ -55,7 +68,9 @@ static void init_nodes(struct scheduler *s)
 static void init_models(struct scheduler *s)
 {
     for (uint32_t m = 0; m < s->models; m++) {
-        s->model[m] = (struct model){ .policy = SCHEDULER_POLICIES, .pressed_since = INFINITY, .lines = { NONE, NONE, NONE } };
+        s->model[m] = (struct model){
+            .policy = SCHEDULER_POLICIES, .pressed_since = INFINITY, .lines = {NONE, NONE, NONE}
+        };
         s->model[m].prefill_s = (float)(1 / s->settings.prefill);
         s->model[m].decode_s = (float)(1 / s->settings.decode);
     }
@@ -100,8 +115,10 @@ void scheduler_free(struct scheduler **sp)
     *sp = NULL;
     if (!s)
         return;
-    void *all[] = { s->slot_at, s->slot_floor, s->penalty, s->slow, s->weight, s->inflight, s->t, s->candidate, s->machine,
-                    s->pair_at, s->prefill_s, s->decode_s, s->pair, s->model, s->job, s->line, s->tenant, s->bucket, s };
+    void *all[] = { s->slot_at,   s->slot_floor, s->penalty,   s->slow,    s->weight,
+                    s->inflight,  s->t,          s->candidate, s->machine, s->pair_at,
+                    s->prefill_s, s->decode_s,   s->pair,      s->model,   s->job,
+                    s->line,      s->tenant,     s->bucket,    s };
     for (size_t i = 0; i < ARRAY_LEN(all); i++)
         free(all[i]);
 }

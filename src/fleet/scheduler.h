@@ -39,14 +39,14 @@ struct scheduler_settings {
     bool binds;         /* simulations: policies that are blind to slots bind on arrival, and nodes queue */
     bool chance_breaks; /* simulations: least_loaded breaks ties by chance */
     uint64_t seed;
-    nsec max_wait;                             /* in the queue; NEVER */
-    double prefill, decode, load, output;      /* what is assumed of a node of weight 1 before it has shown anything:
-                                                  tokens/s, tokens/s, bytes/s; and tokens an answer has */
-    double prefill_weight, decode_weight;      /* 2 and 0.1: in T */
-    double wait_below;                         /* 0.6: wait for a busy node only if its T is below this share */
-    double tie_share, tie_seconds;             /* 0.2 and 0.2 */
+    nsec max_wait;                        /* in the queue; NEVER */
+    double prefill, decode, load, output; /* what is assumed of a node of weight 1 before it has shown anything:
+                                             tokens/s, tokens/s, bytes/s; and tokens an answer has */
+    double prefill_weight, decode_weight; /* 2 and 0.1: in T */
+    double wait_below;                    /* 0.6: wait for a busy node only if its T is below this share */
+    double tie_share, tie_seconds;        /* 0.2 and 0.2 */
     nsec replica_after, residency_min, drain_after; /* 2 s, 30 s, 5 s */
-    nsec rate_over;                            /* 300 s: request rates of models */
+    nsec rate_over;                                 /* 300 s: request rates of models */
 };
 void scheduler_settings_default(struct scheduler_settings *s);
 struct scheduler;
@@ -88,14 +88,14 @@ static inline void scheduler_orders_init(struct scheduler_orders *o)
 
 /* ---- nodes and models ------------------------------------------------------------------------------------------- */
 struct scheduler_node {
-    bool up;       /* may be given work */
-    bool draining; /* no new work */
-    double weight; /* 0 = 1 */
-    double share;  /* slow start: 0.1 to 1; 0 = 1 */
-    double penalty; /* seconds: errors, suspicion */
-    uint32_t slots; /* over all models; 0: no such limit */
-    uint32_t held;  /* models it can hold; 0: as many as memory takes */
-    uint64_t vram;  /* bytes; 0: unknown, no limit */
+    bool up;             /* may be given work */
+    bool draining;       /* no new work */
+    double weight;       /* 0 = 1 */
+    double share;        /* slow start: 0.1 to 1; 0 = 1 */
+    double penalty;      /* seconds: errors, suspicion */
+    uint32_t slots;      /* over all models; 0: no such limit */
+    uint32_t held;       /* models it can hold; 0: as many as memory takes */
+    uint64_t vram;       /* bytes; 0: unknown, no limit */
     uint64_t labels, id; /* a bit each; never reused */
 };
 /* New, or changed. A node that goes down loses its residency, and its leases must still be ended one by one. */
@@ -125,14 +125,14 @@ struct scheduler_ask {
     uint32_t model, prompt_tokens;
     uint32_t output_tokens; /* 0: what was learnt */
     enum band band;
-    uint64_t tenant, owner, key; /* key: what several gateways agree by; owner: comes back in orders */
-    nsec deadline;               /* NEVER; moments like `now` */
+    uint64_t tenant, owner, key;    /* key: what several gateways agree by; owner: comes back in orders */
+    nsec deadline;                  /* NEVER; moments like `now` */
     const struct prefix_hint *hint; /* copied */
     uint32_t hints;
-    uint32_t pin;             /* a node, or NONE */
-    const uint32_t *not_on;   /* nodes that were tried, copied */
-    uint32_t not_on_n;        /* at most TRIED_MAX */
-    uint64_t labels;          /* that the node must have */
+    uint32_t pin;           /* a node, or NONE */
+    const uint32_t *not_on; /* nodes that were tried, copied */
+    uint32_t not_on_n;      /* at most TRIED_MAX */
+    uint64_t labels;        /* that the node must have */
 };
 /* The ticket's number; what becomes of it is in the orders, at once or later. 0: out of tickets (refused, no order). */
 uint64_t scheduler_ask(struct scheduler *s, const struct scheduler_ask *a, nsec now, struct scheduler_orders *out);
@@ -140,9 +140,9 @@ uint64_t scheduler_ask(struct scheduler *s, const struct scheduler_ask *a, nsec 
 bool scheduler_cancel(struct scheduler *s, uint64_t ticket, nsec now, struct scheduler_orders *out);
 /* Its first token has come. */
 void scheduler_first(struct scheduler *s, uint64_t ticket, nsec now);
-struct scheduler_figures {     /* as the node's final record has them; 0 = not said */
-    bool failed;               /* nothing is learnt but the penalty */
-    uint32_t prefill_tokens;   /* really evaluated */
+struct scheduler_figures {   /* as the node's final record has them; 0 = not said */
+    bool failed;             /* nothing is learnt but the penalty */
+    uint32_t prefill_tokens; /* really evaluated */
     uint32_t output_tokens;
     nsec prefill_took, decode_took, load_took, waited_inside;
 };
@@ -153,7 +153,7 @@ bool scheduler_end(struct scheduler *s, uint64_t ticket, const struct scheduler_
 void scheduler_turn(struct scheduler *s, nsec now, struct scheduler_orders *out);
 
 /* ---- looking ---------------------------------------------------------------------------------------------------- */
-uint32_t scheduler_waiting(const struct scheduler *s, uint32_t model);          /* NONE: of all models */
+uint32_t scheduler_waiting(const struct scheduler *s, uint32_t model);                 /* NONE: of all models */
 uint32_t scheduler_inflight(const struct scheduler *s, uint32_t node, uint32_t model); /* model NONE: of all */
 bool scheduler_resident(const struct scheduler *s, uint32_t node, uint32_t model);
 uint32_t scheduler_slots(const struct scheduler *s, uint32_t node, uint32_t model); /* 0: no limit */

@@ -2,8 +2,8 @@
  *
  *      T = (wait for a slot + 2 x (prompt - matched) / prefill rate + 0.1 x output / decode rate + penalty) / share
  *
- * All nodes are scored, in arrays. Prefixes touch at most 8 of them, afterwards. Among free nodes within 20 % or 0.2 s of
- * the best the one with fewest in flight is taken, then rendezvous, so that several gateways agree. A busy node is
+ * All nodes are scored, in arrays. Prefixes touch at most 8 of them, afterwards. Among free nodes within 20 % or 0.2 s
+ * of the best the one with fewest in flight is taken, then rendezvous, so that several gateways agree. A busy node is
  * waited for only if its T is below 0.6 of the best free one's. The load term of a node without the model is not here:
  * such nodes get requests only after a load, which fleet/scheduler_load.c decides. */
 #include "fleet/scheduler_state.h"

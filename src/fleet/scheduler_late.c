@@ -1,5 +1,5 @@
-/* fleet/scheduler_late.c - the reference for late binding: first come, first served, and the fastest free slot. Blind to
- * prefixes and to lengths. */
+/* fleet/scheduler_late.c - the reference for late binding: first come, first served, and the fastest free slot. Blind
+ * to prefixes and to lengths. */
 #include "fleet/scheduler_state.h"
 
 uint32_t scheduler_late(struct scheduler *s, const struct job *j, double now, uint32_t *out_wait_for)

@@ -2,8 +2,8 @@
  *
  * Rates are kept as seconds per token (what a choice multiplies with), as averages over the last 16 or so. A pair that
  * has shown nothing yet takes the model's average of a node of weight 1, divided by its weight; a model that has shown
- * nothing takes the settings'. Lengths are averages by model and octave of the prompt; a class with fewer than 8 answers
- * leans on the model's.
+ * nothing takes the settings'. Lengths are averages by model and octave of the prompt; a class with fewer than 8
+ * answers leans on the model's.
  *
  * Slots that nobody told are learnt from what nodes cannot hide: answers whose tokens flow at the same time run side by
  * side. One more than proven is let in as a probe; when that one shows that it waited inside the node, the next probe
@@ -11,12 +11,12 @@
 #include "fleet/scheduler_state.h"
 #include <math.h>
 
-#define REMEMBERED  16
+#define REMEMBERED         16
 #define REMEMBERED_LENGTHS 256.0f
-#define FEW_LENGTHS 8.0f
-#define PROBE_PAUSE 60.0
-#define PROBE_PAUSE_MOST 3600.0
-#define WAITED_INSIDE 0.25 /* seconds that are not jitter */
+#define FEW_LENGTHS        8.0f
+#define PROBE_PAUSE        60.0
+#define PROBE_PAUSE_MOST   3600.0
+#define WAITED_INSIDE      0.25 /* seconds that are not jitter */
 
 /* ---- lengths of answers ----------------------------------------------------------------------------------------- */
 

@@ -3,13 +3,16 @@
  * A ticket's number holds its place and a generation, so that one given back twice is noticed and let pass. Leases of a
  * node form a list; counts by node and by pair are kept beside it and compared by scheduler_sound.
  *
- * When does the next of k slots free? Each lease has an expected rest. Rests of answers of unknown length are close to
- * memoryless, so slots free at the sum of the rates 1 / rest, and the nth after n / sum. The least of the expected ends
- * was tried and is late by the number of slots; see docs/scheduling-figures.md. */
+ * When does the next slot free? Each lease has an expected rest, one that is older than was expected always a good half
+ * of an answer; the nth least of them is taken. Smaller second helpings, or slots that free at the sum of the rates
+ * 1 / rest, make busy nodes look near: fast nodes and nodes with the prefix gather queues, and even out less. Larger ones
+ * give prefixes away (docs/scheduling-figures.md). */
 #include "fleet/scheduler_state.h"
 #include <math.h>
 
-#define REST_AT_LEAST 0.3 /* of the expected answer, once a lease is older than expected */
+#define SECOND_HELPING 0.6 /* of an answer, for one that is longer than expected */
+#define SOON     1e-3
+#define NTH_MOST 16 /* of the rests that are told apart */
 
 uint32_t job_take(struct scheduler *s)
 {
@@ -45,17 +48,26 @@ uint32_t job_of(const struct scheduler *s, uint64_t ticket)
 static double rest_of(const struct scheduler *s, const struct job *j, double now)
 {
     double answer = (double)s->decode_s[at_pair(s, j->node, j->model)] * j->output;
-    return fmax(j->expected_end - now, REST_AT_LEAST * answer + 1e-3);
+    return fmax(j->expected_end - now, SECOND_HELPING * answer);
 }
 
 /* Seconds until the nth lease of the node (of one model, or of any) ends. */
 static double nth_end(const struct scheduler *s, uint32_t node, uint32_t model, uint32_t nth, double now)
 {
-    double rate = 0;
-    for (uint32_t l = s->machine[node].leases; l != NONE; l = s->job[l].next)
-        if (model == NONE || s->job[l].model == model)
-            rate += 1 / rest_of(s, &s->job[l], now);
-    return rate > 0 ? nth / rate : 0;
+    double least[NTH_MOST];
+    uint32_t n = 0, keep = MIN(nth, NTH_MOST);
+    for (uint32_t l = s->machine[node].leases; l != NONE; l = s->job[l].next) {
+        if (model != NONE && s->job[l].model != model)
+            continue;
+        double rest = rest_of(s, &s->job[l], now);
+        uint32_t i = n < keep ? n++ : n;
+        for (; i && least[i - 1] > rest; i--)
+            if (i < n)
+                least[i] = least[i - 1];
+        if (i < n)
+            least[i] = rest;
+    }
+    return n ? fmax(least[n - 1], SOON) : SOON;
 }
 
 static bool askable(const struct machine *m)

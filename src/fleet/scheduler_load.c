@@ -1,18 +1,17 @@
 /* fleet/scheduler_load.c - which models lie on which nodes: cold loads, replicas, what is thrown out.
  *
- *      cold: waiting, resident nowhere, not being loaded        -> one load, wherever it is cheapest; longest wait first
- *            waited 5 s and every place is busy                 -> the cheapest busy model drains
- *      pressed: work per slot, or the head's wait, exceeds the
- *               load time for 2 s                               -> one more replica
+ *      cold: waiting, resident nowhere, not being loaded        -> one load, wherever it is cheapest; longest wait
+ * first waited 5 s and every place is busy                 -> the cheapest busy model drains pressed: work per slot, or
+ * the head's wait, exceeds the load time for 2 s                               -> one more replica
  *
  * What a place is worth: the requests that its model gets in 300 s (decayed) x how long it loads; 0.3 of that when
- * another node has the model too. The cheapest idle one goes. A cold load may throw out whatever is idle; a replica only
- * what is worth less than it brings, and what has been there for 30 s. A node loads one model at a time. */
+ * another node has the model too. The cheapest idle one goes. A cold load may throw out whatever is idle; a replica
+ * only what is worth less than it brings, and what has been there for 30 s. A node loads one model at a time. */
 #include "fleet/scheduler_state.h"
 #include <math.h>
 
 #define SHARED_WORTH 0.3
-#define GRAIN 0.5 /* seconds between two looks at what only time changes */
+#define GRAIN        0.5 /* seconds between two looks at what only time changes */
 
 /* ---- facts ------------------------------------------------------------------------------------------------------ */
 

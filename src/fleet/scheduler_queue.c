@@ -4,9 +4,9 @@
  *
  * Inside a class the oldest has the largest ratio (the services differ by less than a fifth), so the best of a line is
  * the best of at most 32 heads, however many wait. A heap was rejected: ratios overtake each other as time passes.
- * Tenants are told apart by a counter of virtual tokens (1 per token in, 2 per token out, after VTC, OSDI'24): the least
- * counter goes first; one that had nothing waiting is lifted to the least of those that have, so that nobody saves up.
- * A pass over several waiters adds the charges of those it looked at, as if they had been served. */
+ * Tenants are told apart by a counter of virtual tokens (1 per token in, 2 per token out, after VTC, OSDI'24): the
+ * least counter goes first; one that had nothing waiting is lifted to the least of those that have, so that nobody
+ * saves up. A pass over several waiters adds the charges of those it looked at, as if they had been served. */
 #include "fleet/scheduler_state.h"
 #include <math.h>
 

@@ -1,5 +1,5 @@
-/* fleet/scheduler_rendezvous.c - the highest of -weight / ln(h), h drawn from (node, key): the same prompt finds the same
- * node from every gateway, in proportion to the weights, and a node that goes moves only its own keys. */
+/* fleet/scheduler_rendezvous.c - the highest of -weight / ln(h), h drawn from (node, key): the same prompt finds the
+ * same node from every gateway, in proportion to the weights, and a node that goes moves only its own keys. */
 #include "fleet/scheduler_state.h"
 #include <math.h>
 

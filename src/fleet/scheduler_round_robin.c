@@ -1,5 +1,5 @@
-/* fleet/scheduler_round_robin.c - whoever had no turn for longest, so that it stays fair when the candidates differ from
- * choice to choice (a cursor over places would not). */
+/* fleet/scheduler_round_robin.c - whoever had no turn for longest, so that it stays fair when the candidates differ
+ * from choice to choice (a cursor over places would not). */
 #include "fleet/scheduler_state.h"
 
 uint32_t scheduler_round_robin(struct scheduler *s, const struct job *j, double now, uint32_t *out_wait_for)

@@ -9,8 +9,8 @@
 #define ALWAYS_FREE   (-1.0) /* a moment long past: has a free slot */
 #define LOOKED_AT     8      /* waiters of a model that are looked at when a slot frees */
 #define HINTS         8
-#define SERVICE_STEPS 32     /* classes of expected service, a fourth of an octave each */
-#define LENGTHS       20     /* classes of prompt lengths, an octave each */
+#define SERVICE_STEPS 32 /* classes of expected service, a fourth of an octave each */
+#define LENGTHS       20 /* classes of prompt lengths, an octave each */
 #define BANDS         3
 
 enum job_state { JOB_NONE, JOB_WAITS, JOB_SERVED };
@@ -24,11 +24,11 @@ struct job { /* a ticket */
     enum band band;
     uint32_t prompt, output, matched;
     uint32_t hints, not_on_n;
-    float service;                              /* expected, on a node of middling speed */
-    float charge;                               /* virtual tokens, while it is served */
+    float service; /* expected, on a node of middling speed */
+    float charge;  /* virtual tokens, while it is served */
     double arrived, deadline, granted, first, expected_end;
-    uint32_t overlapped;                        /* most that sent tokens while it did */
-    uint32_t ahead;                             /* in flight with its node and model when it was granted */
+    uint32_t overlapped; /* most that sent tokens while it did */
+    uint32_t ahead;      /* in flight with its node and model when it was granted */
     struct prefix_hint hint[HINTS];
     uint32_t not_on[TRIED_MAX];
 };
@@ -57,11 +57,11 @@ struct model {
     uint64_t bytes;
     uint32_t lines[BANDS]; /* first of each band */
     uint32_t waiting;
-    double work;           /* of all that wait */
-    bool active;           /* in s->active */
+    double work; /* of all that wait */
+    bool active; /* in s->active */
     uint32_t next_active, prev_active;
-    double rate, rate_at;  /* requests in the last rate_over, decayed */
-    double pressed_since;  /* replica rule; INFINITY: not pressed */
+    double rate, rate_at; /* requests in the last rate_over, decayed */
+    double pressed_since; /* replica rule; INFINITY: not pressed */
     uint32_t residents, loadings;
     float prefill_s, decode_s; /* of a node of weight 1 */
     uint32_t seen;
@@ -74,7 +74,7 @@ struct pair {
     bool holds, resident, loading, leaving, barred, learnt;
     uint32_t inflight, slots; /* 0: no limit of its own */
     uint32_t proven, seen, loads_seen;
-    double used, since;       /* last use, resident since */
+    double used, since; /* last use, resident since */
     double probe_at, probe_pause;
     float load_s; /* per byte */
 };
@@ -97,13 +97,13 @@ struct scheduler {
     uint64_t chance, turns;
 
     /* by node, read by every choice */
-    double *slot_at;    /* when a slot frees: ALWAYS_FREE, a moment, INFINITY when it must not be asked */
-    float *slot_floor;  /* a busy node's wait is at least that */
+    double *slot_at;       /* when a slot frees: ALWAYS_FREE, a moment, INFINITY when it must not be asked */
+    float *slot_floor;     /* a busy node's wait is at least that */
     float *penalty, *slow; /* seconds; 1 / share */
     float *weight;
     uint32_t *inflight;
     /* by model and node */
-    double *pair_at;    /* as slot_at; INFINITY unless resident and usable */
+    double *pair_at; /* as slot_at; INFINITY unless resident and usable */
     float *prefill_s, *decode_s;
 
     struct machine *machine;
@@ -126,7 +126,10 @@ struct scheduler {
     uint32_t undo[LOOKED_AT * 16], undos; /* nodes with reservations of this pass */
 };
 
-static inline double seconds(const struct scheduler *s, nsec now) { return (double)(now - s->epoch) / 1e9; }
+static inline double seconds(const struct scheduler *s, nsec now)
+{
+    return (double)(now - s->epoch) / 1e9;
+}
 static inline nsec moment(const struct scheduler *s, double at)
 {
     return at > 9e9 ? NEVER : s->epoch + (nsec)(at * 1e9);
@@ -141,7 +144,10 @@ static inline uint64_t mix(uint64_t z)
     z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
     return z ^ (z >> 31);
 }
-static inline uint64_t draw(struct scheduler *s) { return mix(s->chance += 0x9e3779b97f4a7c15); }
+static inline uint64_t draw(struct scheduler *s)
+{
+    return mix(s->chance += 0x9e3779b97f4a7c15);
+}
 static inline enum scheduler_policy policy_of(const struct scheduler *s, uint32_t model)
 {
     enum scheduler_policy p = s->model[model].policy;
@@ -204,7 +210,10 @@ void dispatch_all(struct scheduler *s, double now, struct scheduler_orders *out)
 void dispatch_grant(struct scheduler *s, uint32_t job, uint32_t node, double now, struct scheduler_orders *out);
 void dispatch_refuse(struct scheduler *s, uint32_t job, enum fail why, double now, struct scheduler_orders *out);
 struct scheduler_order *orders_add(struct scheduler_orders *out, enum scheduler_verb verb);
-static inline bool orders_room(const struct scheduler_orders *out) { return out->n + 4 <= SCHEDULER_ORDERS; }
+static inline bool orders_room(const struct scheduler_orders *out)
+{
+    return out->n + 4 <= SCHEDULER_ORDERS;
+}
 
 /* ---- scheduler_load.c ------------------------------------------------------------------------------------------- */
 void load_consider(struct scheduler *s, double now, struct scheduler_orders *out);

@@ -1,5 +1,6 @@
-/* fleet/scheduler_weighted_round_robin.c - smooth weighted round robin (known from nginx): each candidate's credit grows
- * by its weight times its share of slow start, the largest is chosen and pays the sum. {5,1,1} gives a a b a c a a. */
+/* fleet/scheduler_weighted_round_robin.c - smooth weighted round robin (known from nginx): each candidate's credit
+ * grows by its weight times its share of slow start, the largest is chosen and pays the sum. {5,1,1} gives a a b a c a
+ * a. */
 #include "fleet/scheduler_state.h"
 
 uint32_t scheduler_weighted_round_robin(struct scheduler *s, const struct job *j, double now, uint32_t *out_wait_for)

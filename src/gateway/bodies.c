@@ -144,7 +144,7 @@ static void unpack_stop(struct exchange *x, enum fail why)
 /* The packed bytes move to the job, so that a client that leaves meanwhile disturbs nothing. */
 static enum step unpack_on_a_lane(struct exchange *x)
 {
-    struct unpacking *u = calloc(1, sizeof *u);
+    struct unpacking *u = memory_strikes() ? NULL : calloc(1, sizeof *u);
 
     if (!u)
         return answer_fail(x, FAIL_no_memory, STR_NONE);

@@ -43,10 +43,13 @@ static void make_refusal(struct gateway *g)
 
 struct gateway *gateway_new(const struct gateway_parts *parts)
 {
-    struct gateway *g = calloc(1, sizeof *g);
+    struct gateway *g = memory_strikes() ? NULL : calloc(1, sizeof *g);
+    struct gateway_settings *s = parts->settings;
 
-    if (!g)
+    if (!g) {
+        gateway_settings_free(&s);
         return NULL;
+    }
     pools_init();
     g->fleet = parts->fleet;
     g->access_log = parts->access_log;

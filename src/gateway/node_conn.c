@@ -329,11 +329,23 @@ static void close_surplus(struct node_pool *p, unsigned keep)
         node_conn_drop(CONTAINER(list_last(&p->idle), struct node_conn, link));
 }
 
+static void close_tails(struct node_pool *p)
+{
+    list_each_safe(l, &p->busy) {
+        struct node_conn *nc = CONTAINER(l, struct node_conn, link);
+        if (nc->state == NODE_CONN_TAIL)
+            node_conn_drop(nc);
+    }
+}
+
 void node_conns_close_idle(struct worker *w, uint64_t node_id)
 {
-    for (unsigned i = 0; i < POOLS; i++)
-        if (w->pools[i] && (!node_id || w->pools[i]->node_id == node_id))
-            close_surplus(w->pools[i], 0);
+    for (unsigned i = 0; i < POOLS; i++) {
+        if (!w->pools[i] || (node_id && w->pools[i]->node_id != node_id))
+            continue;
+        close_surplus(w->pools[i], 0);
+        close_tails(w->pools[i]);
+    }
 }
 
 /* Oldest last: connections nobody has wanted for long, to nodes that are gone perhaps. */

@@ -10,7 +10,7 @@ struct retired {
 
 struct gateway_settings *gateway_settings_new(void)
 {
-    struct gateway_settings *s = calloc(1, sizeof *s);
+    struct gateway_settings *s = memory_strikes() ? NULL : calloc(1, sizeof *s);
 
     if (!s)
         return NULL;
@@ -119,7 +119,7 @@ void settings_free_all(struct gateway *g)
 
 enum fail settings_publish(struct gateway *g, struct gateway_settings *s)
 {
-    struct retired *r = calloc(1, sizeof *r);
+    struct retired *r = memory_strikes() ? NULL : calloc(1, sizeof *r);
 
     if (!r)
         return FAIL_no_memory;

@@ -160,7 +160,7 @@ static bool handoff_put(struct handoff *h, int handle, const struct addr *from)
 
     pthread_mutex_lock(&h->lock);
     if (h->n == h->cap) {
-        struct handed *more = realloc(h->queue, (h->cap * 2 + 16) * sizeof *more);
+        struct handed *more = memory_strikes() ? NULL : realloc(h->queue, (h->cap * 2 + 16) * sizeof *more);
         h->queue = more ? more : h->queue;
         h->cap = more ? h->cap * 2 + 16 : h->cap;
     }
@@ -229,7 +229,7 @@ static void tidy(struct timer *t)
 
 struct worker *worker_new(struct gateway *g, unsigned no)
 {
-    struct worker *w = calloc(1, sizeof *w);
+    struct worker *w = memory_strikes() ? NULL : calloc(1, sizeof *w);
 
     if (!w)
         return NULL;

@@ -10,10 +10,13 @@
 
 #define BIT(id)    ((uint64_t)1 << (id))
 #define LENGTH_MAX ((uint64_t)1 << 62)
+/* Of Connection values together: each field is looked for among their options, so a long list costs its square. */
+#define OPTIONS_BYTES_MAX KIB(1)
 
 struct said {
     unsigned hosts, lengths, codings;
     struct str host, length, coding, keep_alive;
+    size_t options_bytes;
     bool close, persist, other_expectation, expect_continue;
 };
 
@@ -33,6 +36,9 @@ static struct str next_option(struct str *list)
 
 static void collect_options(struct str list, struct said *s)
 {
+    s->options_bytes += list.n;
+    if (s->options_bytes > OPTIONS_BYTES_MAX)
+        return;
     for (struct str option = next_option(&list); option.n; option = next_option(&list)) {
         s->close |= str_eq_nocase(option, STR("close"));
         s->persist |= str_eq_nocase(option, STR("keep-alive"));
@@ -103,6 +109,8 @@ enum fail http_request_frame(const struct http_head *h, struct http_frame *out)
     *out = (struct http_frame){ 0 };
     if (!host_is_good(&s, h->minor) || !delimit(&s, h->minor, out))
         return FAIL_bad_request;
+    if (s.options_bytes > OPTIONS_BYTES_MAX)
+        return FAIL_head_too_large;
     if (s.other_expectation)
         return FAIL_expectation_failed;
     out->keep_alive = persists(&s, h->minor);
@@ -134,7 +142,7 @@ enum fail http_response_frame(const struct http_head *h, enum http_method to, st
     struct said s;
     collect(h, &s);
     *out = (struct http_frame){ 0 };
-    if (!delimit(&s, h->minor, out))
+    if (!delimit(&s, h->minor, out) || s.options_bytes > OPTIONS_BYTES_MAX)
         return FAIL_upstream_garbage;
     bool tunnel = to == M_CONNECT && h->status / 100 == 2;
     if (has_no_body(h->status, to))

@@ -10,7 +10,7 @@ static struct http_head head;
 
 static void read_request(const char *version, const char *fields)
 {
-    static char text[1024];
+    static char text[4096];
     enum fail why;
     int n = snprintf(text, sizeof text, "POST / %s\r\n%s\r\n", version, fields);
     if (http_parse_request((struct str){ text, (size_t)n }, KIB(64), &head, &why) != HTTP_DONE)
@@ -19,7 +19,7 @@ static void read_request(const char *version, const char *fields)
 
 static void read_response(const char *version_and_status, const char *fields)
 {
-    static char text[1024];
+    static char text[4096];
     enum fail why;
     int n = snprintf(text, sizeof text, "%s\r\n%s\r\n", version_and_status, fields);
     if (http_parse_response((struct str){ text, (size_t)n }, KIB(64), &head, &why) != HTTP_DONE)
@@ -257,6 +257,22 @@ static void hop_by_hop_by_connection(void **state)
     assert_false(is_dropped("Content-Length"));
 }
 
+/* Two values that are short enough each. */
+static void options_are_not_endless(void **state)
+{
+    char fields[2048];
+    struct http_frame frame;
+    (void)state;
+    snprintf(fields, sizeof fields, "Host: a\r\nConnection: %0512d\r\nConnection: %0512d\r\n", 0, 0);
+    read_request("HTTP/1.1", fields);
+    assert_int_equal(http_request_frame(&head, &frame), OK);
+    snprintf(fields, sizeof fields, "Host: a\r\nConnection: %0512d\r\nConnection: %0513d\r\n", 0, 0);
+    read_request("HTTP/1.1", fields);
+    assert_int_equal(http_request_frame(&head, &frame), FAIL_head_too_large);
+    read_response("HTTP/1.1 200 OK", fields);
+    assert_int_equal(http_response_frame(&head, M_GET, &frame), FAIL_upstream_garbage);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -265,6 +281,7 @@ int main(void)
         cmocka_unit_test(how_long_a_response_may_be_kept),
         cmocka_unit_test(hop_by_hop_by_name),
         cmocka_unit_test(hop_by_hop_by_connection),
+        cmocka_unit_test(options_are_not_endless),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -10,9 +10,19 @@
 
 void simulate_spec_default(struct simulate_spec *s)
 {
-    *s = (struct simulate_spec){ .nodes = 8, .slots = 4, .speed = { 1 }, .speeds = 1, .prefill = 2000, .decode = 45,
-                                 .policy = SCHEDULER_eta, .rate_scale = 1, .models = 1, .size_gb = { 8 }, .sizes = 1,
-                                 .load_rate = 2, .seed = 1 };
+    *s = (struct simulate_spec){ .nodes = 8,
+                                 .slots = 4,
+                                 .speed = { 1 },
+                                 .speeds = 1,
+                                 .prefill = 2000,
+                                 .decode = 45,
+                                 .policy = SCHEDULER_eta,
+                                 .rate_scale = 1,
+                                 .models = 1,
+                                 .size_gb = { 8 },
+                                 .sizes = 1,
+                                 .load_rate = 2,
+                                 .seed = 1 };
 }
 
 /* ---- making it -------------------------------------------------------------------------------------------------- */
@@ -44,7 +54,8 @@ static bool make_prefixes(struct simulation *s)
     const struct simulate_spec *spec = s->spec;
     if (!spec->cache_blocks && !spec->last_prompt)
         return true;
-    uint64_t blocks = spec->last_prompt ? (uint64_t)spec->nodes * spec->slots * 512 : (uint64_t)spec->nodes * spec->cache_blocks;
+    uint64_t blocks =
+        spec->last_prompt ? (uint64_t)spec->nodes * spec->slots * 512 : (uint64_t)spec->nodes * spec->cache_blocks;
     s->cached = prefix_new(spec->nodes, (uint32_t)MIN(blocks, 1u << 26));
     s->known = spec->policy == SCHEDULER_eta ? prefix_new(spec->nodes, (uint32_t)MIN(blocks, 1u << 26)) : NULL;
     for (uint32_t n = 0; n < spec->nodes && !spec->last_prompt; n++) {
@@ -90,9 +101,13 @@ static bool make_requests(struct simulation *s)
         return false;
     for (uint32_t i = 0; i < t->n; i++) {
         const struct trace_request *from = &t->request[i];
-        s->request[i] = (struct sim_request){ .at = (nsec)((double)from->at / s->spec->rate_scale), .in = from->in,
-                                              .out = from->out, .tenant = from->tenant, .path = from->path,
-                                              .blocks = from->blocks, .node = NONE };
+        s->request[i] = (struct sim_request){ .at = (nsec)((double)from->at / s->spec->rate_scale),
+                                              .in = from->in,
+                                              .out = from->out,
+                                              .tenant = from->tenant,
+                                              .path = from->path,
+                                              .blocks = from->blocks,
+                                              .node = NONE };
     }
     return deal_models(s);
 }
@@ -122,8 +137,9 @@ static double weight_of(const struct simulation *s, uint32_t node)
 
 static void node_up(struct simulation *s, uint32_t n, bool up)
 {
-    struct scheduler_node is = { .up = up, .weight = weight_of(s, n), .id = n + 1, .held = s->hold,
-                                 .slots = is_blind(s) ? 0 : s->spec->slots };
+    struct scheduler_node is = {
+        .up = up, .weight = weight_of(s, n), .id = n + 1, .held = s->hold, .slots = is_blind(s) ? 0 : s->spec->slots
+    };
     scheduler_node(s->scheduler, n, &is, s->now, &s->orders);
     for (uint32_t m = 0; m < s->spec->models && up; m++) {
         scheduler_holds(s->scheduler, n, m, true, SLOTS_TOLD, 0, s->now, &s->orders);
@@ -201,9 +217,15 @@ static void ask(struct simulation *s, uint32_t request)
 {
     struct sim_request *r = &s->request[request];
     struct prefix_hint hint[8];
-    struct scheduler_ask a = { .model = r->model, .prompt_tokens = r->in, .tenant = r->tenant, .owner = request,
-                               .band = BAND_NORMAL, .deadline = NEVER, .pin = SCHEDULER_NONE,
-                               .key = r->blocks ? path_of(s, r)[MIN(1, r->blocks - 1)] : request * 0x9e3779b97f4a7c15ull };
+    struct scheduler_ask a = { .model = r->model,
+                               .prompt_tokens = r->in,
+                               .tenant = r->tenant,
+                               .owner = request,
+                               .band = BAND_NORMAL,
+                               .deadline = NEVER,
+                               .pin = SCHEDULER_NONE,
+                               .key =
+                                   r->blocks ? path_of(s, r)[MIN(1, r->blocks - 1)] : request * 0x9e3779b97f4a7c15ull };
     a.hint = hint;
     a.hints = s->known ? prefix_find(s->known, path_of(s, r), r->blocks, 512, hint, ARRAY_LEN(hint)) : 0;
     r->tries++;
@@ -214,9 +236,11 @@ static void ask(struct simulation *s, uint32_t request)
 
 static void end_lease(struct simulation *s, struct sim_request *r)
 {
-    struct scheduler_figures f = { .failed = r->state != SERVED, .output_tokens = r->out,
+    struct scheduler_figures f = { .failed = r->state != SERVED,
+                                   .output_tokens = r->out,
                                    .prefill_tokens = r->in - MIN(r->in, r->matched * 512),
-                                   .prefill_took = r->prefill_took, .decode_took = r->ended - r->first };
+                                   .prefill_took = r->prefill_took,
+                                   .decode_took = r->ended - r->first };
     bool known = scheduler_end(s->scheduler, r->ticket, &f, s->now, &s->orders);
     assume(known);
     obey(s);

@@ -21,7 +21,7 @@ struct simulate_spec {
     uint32_t cache_blocks;  /* per node; 0: no prefix cache */
     bool last_prompt;       /* the cache is the last prompt of each slot */
     enum scheduler_policy policy;
-    double rate_scale; /* divides arrival times */
+    double rate_scale;     /* divides arrival times */
     uint32_t models, hold; /* popularity Zipf 1 by number; hold 0: all */
     double size_gb[SIMULATE_SPEEDS];
     uint32_t sizes;
@@ -31,7 +31,7 @@ struct simulate_spec {
     bool shed;
     struct simulate_kill kill[SIMULATE_KILLS];
     uint32_t kills;
-    double overload_ends; /* seconds; recovery is counted from there; 0: not */
+    double overload_begins, overload_ends; /* seconds; 0: there is none */
 };
 void simulate_spec_default(struct simulate_spec *s);
 
@@ -48,8 +48,8 @@ struct simulate_result {
     double prefix_hit, prefix_bound;        /* shares of blocks */
     uint32_t loads, evictions, refused, requests, served, failed, retried;
     double cv_work;
-    double useful;   /* of slot-seconds: for requests that waited at most 30 s */
-    double recovery; /* seconds */
+    double useful; /* of the slot-seconds there were under overload: for requests that waited at most 30 s */
+    double recovery, recovery_worst; /* seconds */
     uint32_t tenants;
     struct simulate_tenant tenant[SIMULATE_TENANTS];
 };

@@ -1,8 +1,8 @@
 /* sim/simulate_node.c - a node that only takes time: slots, residents, a prefix cache, a queue.
  *
  * A slot is held for prefill and answer; slots do not slow each other. The queue is first come, first served: its head
- * waits for a slot, and for its model, which throws out the model that was idle for longest, or waits until one is idle;
- * one load at a time. Under late binding the queue stays empty and models lie where the scheduler says. */
+ * waits for a slot, and for its model, which throws out the model that was idle for longest, or waits until one is
+ * idle; one load at a time. Under late binding the queue stays empty and models lie where the scheduler says. */
 #include "sim/simulate_state.h"
 
 const uint64_t *path_of(const struct simulation *s, const struct sim_request *r)
@@ -46,7 +46,8 @@ static void start(struct simulation *s, uint32_t node, uint32_t request)
     s->hit_blocks += r->matched, s->blocks += r->blocks;
     double prefill = (r->in - MIN(r->in, r->matched * 512.0)) / (s->spec->prefill * n->speed);
     r->prefill_took = after(0, prefill);
-    clock_add(&s->clock, (struct event){ .at = s->now + r->prefill_took, .kind = EVENT_PREFILLED, .a = request, .life = r->life });
+    clock_add(&s->clock,
+              (struct event){ .at = s->now + r->prefill_took, .kind = EVENT_PREFILLED, .a = request, .life = r->life });
 }
 
 static void remember(struct simulation *s, struct prefix *p, const struct sim_request *r, const struct sim_request *was)
@@ -54,7 +55,8 @@ static void remember(struct simulation *s, struct prefix *p, const struct sim_re
     if (!s->spec->last_prompt)
         prefix_put(p, r->node, r->model, path_of(s, r), r->blocks);
     else
-        prefix_replace(p, r->node, r->model, was ? path_of(s, was) : NULL, was ? was->blocks : 0, path_of(s, r), r->blocks);
+        prefix_replace(p, r->node, r->model, was ? path_of(s, was) : NULL, was ? was->blocks : 0, path_of(s, r),
+                       r->blocks);
 }
 
 void node_prefilled(struct simulation *s, uint32_t request)
@@ -69,7 +71,8 @@ void node_prefilled(struct simulation *s, uint32_t request)
         remember(s, s->known, r, was != NONE ? &s->request[was] : NULL);
     n->last[r->slot] = request;
     double answer = r->out / (s->spec->decode * n->speed);
-    clock_add(&s->clock, (struct event){ .at = after(s->now, answer), .kind = EVENT_ENDS, .a = request, .life = r->life });
+    clock_add(&s->clock,
+              (struct event){ .at = after(s->now, answer), .kind = EVENT_ENDS, .a = request, .life = r->life });
 }
 
 /* ---- models ----------------------------------------------------------------------------------------------------- */
@@ -99,7 +102,9 @@ void node_load(struct simulation *s, uint32_t node, uint32_t model)
     n->loading = model;
     s->loads++;
     double takes = s->spec->size_gb[model % s->spec->sizes] / s->spec->load_rate;
-    clock_add(&s->clock, (struct event){ .at = after(s->now, takes), .kind = EVENT_LOADED, .a = node, .b = model, .life = n->life });
+    clock_add(
+        &s->clock,
+        (struct event){ .at = after(s->now, takes), .kind = EVENT_LOADED, .a = node, .b = model, .life = n->life });
 }
 
 static uint32_t longest_idle(const struct sim_node *n)
@@ -126,17 +131,40 @@ static void make_room_and_load(struct simulation *s, uint32_t node, uint32_t mod
     node_load(s, node, model);
 }
 
+static void take_from_queue(struct simulation *s, struct sim_node *n, uint32_t request, uint32_t ahead)
+{
+    uint32_t next = s->request[request].next;
+    if (ahead == NONE)
+        n->head = next;
+    else
+        s->request[ahead].next = next;
+    if (next == NONE)
+        n->tail = ahead;
+}
+
+static bool may_go_on(const struct simulation *s, const struct sim_node *n)
+{
+    return n->busy < s->spec->slots || (n->loading == NONE && s->hold < s->spec->models);
+}
+
+/* The first whose model is missing has it loaded; those behind it whose model is there do not wait for that. */
 static void serve_queue(struct simulation *s, uint32_t node)
 {
     struct sim_node *n = &s->node[node];
-    while (n->head != NONE && n->busy < s->spec->slots) {
-        uint32_t request = n->head;
-        if (!resident(n, s->request[request].model)) {
-            make_room_and_load(s, node, s->request[request].model);
-            return;
+    bool missed = false;
+    uint32_t ahead = NONE;
+    for (uint32_t r = n->head, next; r != NONE && may_go_on(s, n); r = next) {
+        next = s->request[r].next;
+        if (n->busy < s->spec->slots && resident(n, s->request[r].model)) {
+            take_from_queue(s, n, r, ahead);
+            start(s, node, r);
+            continue;
         }
-        n->head = s->request[request].next;
-        start(s, node, request);
+        if (!missed && !resident(n, s->request[r].model)) {
+            missed = true;
+            make_room_and_load(s, node, s->request[r].model);
+        }
+        ahead = r;
     }
 }
 
@@ -173,8 +201,6 @@ void node_ended(struct simulation *s, uint32_t request)
     n->busy--, m->running--, m->used = s->now;
     n->slot[r->slot] = NONE;
     n->work += took * n->speed;
-    s->spent += took;
-    s->useful += r->started - r->at <= SECOND(30) ? took : 0;
     serve_queue(s, r->node);
 }
 

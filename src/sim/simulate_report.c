@@ -26,9 +26,18 @@ static struct simulate_times times_of(double *v, uint32_t n)
 }
 
 typedef nsec moment_of(const struct sim_request *r);
-static nsec first_token(const struct sim_request *r) { return r->first; }
-static nsec last_token(const struct sim_request *r) { return r->ended; }
-static nsec slot_taken(const struct sim_request *r) { return r->started; }
+static nsec first_token(const struct sim_request *r)
+{
+    return r->first;
+}
+static nsec last_token(const struct sim_request *r)
+{
+    return r->ended;
+}
+static nsec slot_taken(const struct sim_request *r)
+{
+    return r->started;
+}
 
 static struct simulate_times times(const struct simulation *s, uint32_t tenant, moment_of *of, double *scratch)
 {
@@ -95,12 +104,27 @@ static double recovery(const struct simulation *s)
     return last - ends;
 }
 
+/* Of the slot-seconds that there were between begin and end of the overload. */
+static double useful(const struct simulation *s)
+{
+    double from = s->spec->overload_begins, to = s->spec->overload_ends, used = 0;
+    for (uint32_t i = 0; i < s->requests; i++) {
+        const struct sim_request *r = &s->request[i];
+        double started = (double)r->started / 1e9, ended = (double)r->ended / 1e9;
+        if (r->state == SERVED && r->started - r->at <= SECOND(30))
+            used += fmax(0, fmin(to, ended) - fmax(from, started));
+    }
+    return to > from ? used / ((to - from) * s->spec->nodes * s->spec->slots) : 0;
+}
+
 enum fail report_make(const struct simulation *s, struct simulate_result *out)
 {
     double *scratch = malloc(s->requests * sizeof *scratch);
     if (!scratch)
         return FAIL_no_memory;
-    *out = (struct simulate_result){ .requests = s->requests, .loads = s->loads, .evictions = s->evictions, .retried = s->retried };
+    *out = (struct simulate_result){
+        .requests = s->requests, .loads = s->loads, .evictions = s->evictions, .retried = s->retried
+    };
     out->tenants = MIN(s->spec->trace->tenants, SIMULATE_TENANTS);
     out->ttft = times(s, NONE, first_token, scratch);
     out->e2e = times(s, NONE, last_token, scratch);
@@ -112,8 +136,8 @@ enum fail report_make(const struct simulation *s, struct simulate_result *out)
     out->prefix_bound = trace_prefix_bound(s->spec->trace);
     out->cv_work = variation(s);
     out->load = offered(s);
-    out->useful = s->spent > 0 ? s->useful / s->spent : 0;
-    out->recovery = recovery(s);
+    out->useful = useful(s);
+    out->recovery = out->recovery_worst = recovery(s);
     free(scratch);
     return OK;
 }
@@ -143,10 +167,12 @@ static void add_tenants(struct simulate_result *to, const struct simulate_result
 struct simulate_result simulate_mean(const struct simulate_result *r, uint32_t n)
 {
     struct simulate_result m = { .tenants = r->tenants, .prefix_bound = r->prefix_bound };
-    static const size_t counts[] = { offsetof(struct simulate_result, loads), offsetof(struct simulate_result, evictions),
-                                     offsetof(struct simulate_result, refused), offsetof(struct simulate_result, requests),
-                                     offsetof(struct simulate_result, served), offsetof(struct simulate_result, failed),
-                                     offsetof(struct simulate_result, retried) };
+    static const size_t counts[] = {
+        offsetof(struct simulate_result, loads),   offsetof(struct simulate_result, evictions),
+        offsetof(struct simulate_result, refused), offsetof(struct simulate_result, requests),
+        offsetof(struct simulate_result, served),  offsetof(struct simulate_result, failed),
+        offsetof(struct simulate_result, retried)
+    };
     for (size_t i = 0; i < ARRAY_LEN(counts); i++)
         *(uint32_t *)(void *)((char *)&m + counts[i]) = mean_count(r, n, counts[i]);
     for (uint32_t t = 0; t < m.tenants; t++) {
@@ -156,9 +182,11 @@ struct simulate_result simulate_mean(const struct simulate_result *r, uint32_t n
     }
     for (uint32_t i = 0; i < n; i++) {
         double share = 1.0 / n;
-        add_times(&m.ttft, &r[i].ttft, share), add_times(&m.e2e, &r[i].e2e, share), add_times(&m.queue, &r[i].queue, share);
+        add_times(&m.ttft, &r[i].ttft, share), add_times(&m.e2e, &r[i].e2e, share),
+            add_times(&m.queue, &r[i].queue, share);
         m.prefix_hit += r[i].prefix_hit * share, m.cv_work += r[i].cv_work * share, m.load += r[i].load * share;
         m.useful += r[i].useful * share, m.recovery += r[i].recovery * share;
+        m.recovery_worst = fmax(m.recovery_worst, r[i].recovery_worst);
         add_tenants(&m, &r[i], share);
     }
     return m;

@@ -19,7 +19,10 @@ struct clock { /* a binary heap */
 };
 void clock_add(struct clock *c, struct event e);
 bool clock_pop(struct clock *c, struct event *out);
-static inline nsec clock_next(const struct clock *c) { return c->n ? c->event[0].at : NEVER; }
+static inline nsec clock_next(const struct clock *c)
+{
+    return c->n ? c->event[0].at : NEVER;
+}
 void clock_free(struct clock *c);
 
 enum { WAITING_AT_GATEWAY, AT_NODE, RUNNING, SERVED, REFUSED, FAILED };
@@ -58,7 +61,6 @@ struct simulation {
     nsec now, turn_at;
     uint64_t hit_blocks, blocks;
     uint32_t loads, evictions, retried;
-    double useful, spent;
     struct scheduler_orders orders;
 };
 

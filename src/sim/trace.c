@@ -83,7 +83,8 @@ static bool read_azure(struct trace *t, struct trace_request *r, struct str line
         return false;
     memcpy(stamp, when.p, when.n);
     stamp[10] = 'T', stamp[when.n] = 'Z';
-    return stamp_parse((struct str){ stamp, when.n + 1 }, &r->at) && read_count(&line, &r->in) && read_count(&line, &r->out);
+    return stamp_parse((struct str){ stamp, when.n + 1 }, &r->at) && read_count(&line, &r->in) &&
+           read_count(&line, &r->out);
 }
 
 static bool read_seconds(struct str s, nsec *out)
@@ -99,7 +100,8 @@ static bool read_seconds(struct str s, nsec *out)
 
 static bool read_csv(struct trace *t, struct trace_request *r, struct str line)
 {
-    if (!read_seconds(str_trim(str_cut(&line, ',')), &r->at) || !read_count(&line, &r->in) || !read_count(&line, &r->out))
+    if (!read_seconds(str_trim(str_cut(&line, ',')), &r->at) || !read_count(&line, &r->in) ||
+        !read_count(&line, &r->out))
         return false;
     return (!line.n || read_count(&line, &r->model)) && (!line.n || read_count(&line, &r->tenant));
 }
@@ -137,9 +139,9 @@ static const struct {
     bool (*read)(struct trace *t, struct trace_request *r, struct str line);
     bool heading;
 } formats[] = {
-    [TRACE_AZURE] = { "azure",    read_azure,    true  },
-    [TRACE_MOONCAKE] = { "mooncake", read_mooncake, false },
-    [TRACE_CSV] = { "csv",      read_csv,      true  },
+    [TRACE_AZURE] = {"azure",     read_azure,    true },
+    [TRACE_MOONCAKE] = { "mooncake", read_mooncake, false},
+    [TRACE_CSV] = { "csv",      read_csv,      true },
 };
 
 bool trace_format_named(struct str name, enum trace_format *out)
@@ -291,7 +293,8 @@ enum fail trace_poisson(struct trace *t, const struct trace *lengths, const stru
             struct trace_request *r = add(t);
             if (!r)
                 return FAIL_no_memory;
-            const struct trace_request *like = &lengths->request[(uint32_t)(trace_chance(chance) * lengths->n) % lengths->n];
+            const struct trace_request *like =
+                &lengths->request[(uint32_t)(trace_chance(chance) * lengths->n) % lengths->n];
             r->at = (nsec)(at * 1e9), r->in = like->in, r->out = like->out, r->tenant = tenant;
             at -= log(trace_chance(chance)) * gap;
         }

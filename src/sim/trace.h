@@ -4,13 +4,13 @@
 #include "base/str.h"
 
 struct trace_request {
-    nsec at; /* since the first */
+    nsec at;          /* since the first */
     uint32_t in, out; /* tokens */
     uint32_t model, tenant;
     uint32_t path, blocks; /* place and number of its block hashes in trace.hash */
 };
 struct trace {
-    struct trace_request *request; /* in order of arrival */
+    struct trace_request *request;    /* in order of arrival */
     uint32_t n, cap, tenants, models; /* models: 1 + the largest number that occurs */
     uint64_t *hash;
     uint32_t hashes, hash_cap;

@@ -72,13 +72,14 @@ class Program {
     }
 
     kill(signal = 'SIGKILL') {
+        this.killed = true;
         this.child.kill(signal);
         return this.ended;
     }
 
-    // Asked to end, and it must do so well.
+    // Asked to end, and it must do so well; one that has ended unasked has crashed.
     async stop() {
-        if (this.child.exitCode !== null || this.child.signalCode !== null) return;
+        if (this.killed) return;
         this.child.kill('SIGTERM');
         try {
             const { code, signal } = await within(15_000, `end of ${this.child.spawnargs.join(' ')}`, this.ended);

@@ -5,16 +5,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-struct client *client_named(const char *name, bool make)
+struct caller *client_named(const char *name, bool make)
 {
     list_each (link, &stage.clients) {
-        struct client *c = CONTAINER(link, struct client, link);
+        struct caller *c = CONTAINER(link, struct caller, link);
         if (strcmp(c->name, name) == 0)
             return c;
     }
     if (!make)
         return NULL;
-    struct client *c = calloc(1, sizeof *c);
+    struct caller *c = calloc(1, sizeof *c);
     assume(c);
     snprintf(c->name, sizeof c->name, "%s", name);
     list_init(&c->answers);
@@ -22,7 +22,7 @@ struct client *client_named(const char *name, bool make)
     return c;
 }
 
-struct reading *client_answer(struct client *c, unsigned no)
+struct reading *client_answer(struct caller *c, unsigned no)
 {
     struct reading *last = NULL;
     list_each (link, &c->answers) {
@@ -45,7 +45,7 @@ struct str answer_field(const struct reading *a, const char *name)
 }
 
 /* ---- reading answers ---- */
-static struct reading *answer_new(struct client *c)
+static struct reading *answer_new(struct caller *c)
 {
     struct reading *a = calloc(1, sizeof *a);
     assume(a);
@@ -55,7 +55,7 @@ static struct reading *answer_new(struct client *c)
     return a;
 }
 
-static struct reading *next_answer(struct client *c)
+static struct reading *next_answer(struct caller *c)
 {
     list_each (link, &c->answers) {
         struct reading *a = CONTAINER(link, struct reading, link);
@@ -151,7 +151,7 @@ static size_t take_some(struct reading *a, struct str in)
 static void client_reads(struct peer *p)
 {
     struct wire *w = p->arg;
-    struct client *c = w->owner;
+    struct caller *c = w->owner;
     for (;;) {
         struct str in = peer_received(p);
         struct reading *a = in.n ? next_answer(c) : NULL;
@@ -165,7 +165,7 @@ static void client_reads(struct peer *p)
     }
 }
 
-static void connection_is_over(struct client *c, bool clean)
+static void connection_is_over(struct caller *c, bool clean)
 {
     list_each (link, &c->answers) {
         struct reading *a = CONTAINER(link, struct reading, link);
@@ -177,7 +177,7 @@ static void connection_is_over(struct client *c, bool clean)
 static void client_hears_end(struct peer *p, bool reset)
 {
     struct wire *w = p->arg;
-    struct client *c = w->owner;
+    struct caller *c = w->owner;
     if (c->wire != w)
         return;
     c->saw_end |= !reset;
@@ -194,13 +194,13 @@ static void client_opens(struct peer *p, enum fail f)
         client_hears_end(p, true);
 }
 
-static void connect_client(struct client *c)
+static void connect_client(struct caller *c)
 {
     if (c->wire || !stage.gateway)
         return;
     struct peer *p = world_connect(&stage.at, c->has_from ? &c->from : NULL);
     c->wire = wire_new(p, c);
-    c->saw_end = c->saw_reset = false;
+    c->saw_end = c->saw_reset = c->confused = false;
     p->on_open = client_opens;
     p->on_data = client_reads;
     p->on_close = client_hears_end;
@@ -209,23 +209,26 @@ static void connect_client(struct client *c)
 /* ---- sending ---- */
 static void send_next_byte(void *client)
 {
-    struct client *c = client;
+    struct caller *c = client;
     if (c->slow_at >= c->slow.n || !c->wire)
         return;
     wire_send(c->wire, (struct str){ c->slow.p + c->slow_at++, 1 });
     world_after(c->slow_pace, send_next_byte, c);
 }
 
-static void client_sends(struct client *c, struct str bytes, nsec pace)
+static void client_sends(struct caller *c, struct str bytes, nsec pace)
 {
     connect_client(c);
     if (!c->wire)
         return;
-    if (!pace) {
+    bool queued = c->slow_at < c->slow.n;
+    if (!pace && !queued) {
         wire_send(c->wire, bytes);
         return;
     }
     pad_put(&c->slow, bytes);
+    if (queued)
+        return;
     c->slow_pace = pace;
     send_next_byte(c);
 }
@@ -233,8 +236,7 @@ static void client_sends(struct client *c, struct str bytes, nsec pace)
 struct question {
     const struct line *line;
     const char *method, *path;
-    struct str body;
-    struct pad fields;
+    struct pad body, fields;
     unsigned minor;
     bool chunked, has_body, head_only, no_host;
     nsec pace;
@@ -244,7 +246,7 @@ static unsigned take_option(struct question *q, unsigned i)
 {
     const struct word *w = &q->line->w[i], *next = i + 1 < q->line->n ? &q->line->w[i + 1] : NULL;
     if (w->kind != WORD_PLAIN) {
-        q->body = word_str(w);
+        pad_put(&q->body, word_str(w));
         q->has_body = true;
         return i;
     }
@@ -293,24 +295,27 @@ static void put_question(struct pad *out, const struct question *q, const char *
     }
     pad_put(out, STR("\r\n"));
     if (q->chunked && !q->head_only)
-        put_chunked(out, q->body);
+        put_chunked(out, pad_str(&q->body));
     else if (!q->head_only)
-        pad_put(out, q->body);
+        pad_put(out, pad_str(&q->body));
 }
 
-static void expect_answer(struct client *c, const struct question *q)
+static void expect_answer(struct caller *c, const struct question *q)
 {
     struct reading *a = answer_new(c);
-    snprintf(a->id, sizeof a->id, "%s-%u", c->name, ++c->asked);
+    c->asked++;
+    if (!c->confused)
+        snprintf(a->id, sizeof a->id, "%s-%u", c->name, c->asked);
+    c->confused |= q->head_only;
     snprintf(a->path, sizeof a->path, "%s", q->path);
     a->tongue = tongue_of(str_of(q->path));
-    a->streams = tongue_streams(a->tongue, q->body);
+    a->streams = tongue_streams(a->tongue, pad_str(&q->body));
     a->head_request = strcmp(q->method, "HEAD") == 0;
     if (!c->wire)
         answer_ends(a, BROKEN);
 }
 
-void client_asks(struct client *c, const struct line *l)
+void client_asks(struct caller *c, const struct line *l)
 {
     struct question q = { .line = l, .minor = 1 };
     struct pad out = { 0 };
@@ -328,10 +333,11 @@ void client_asks(struct client *c, const struct line *l)
     client_sends(c, pad_str(&out), q.pace);
     free(out.p);
     free(q.fields.p);
+    free(q.body.p);
 }
 
 /* ---- commands ---- */
-static void leave(struct client *c, enum peer_close how)
+static void leave(struct caller *c, enum peer_close how)
 {
     if (!c->wire)
         return;
@@ -341,14 +347,16 @@ static void leave(struct client *c, enum peer_close how)
     connection_is_over(c, false);
 }
 
-static bool obey_wire(struct client *c, const struct word *verb)
+static bool obey_wire(struct caller *c, const struct word *verb)
 {
     if (word_is(verb, "leaves"))
         leave(c, CLOSE_FIN);
     else if (word_is(verb, "resets"))
         leave(c, CLOSE_RESET);
-    else if (word_is(verb, "half-closes") && c->wire && !c->wire->closed)
+    else if (word_is(verb, "half-closes") && c->wire && !c->wire->closed) {
+        c->wire->shut = true;
         peer_shutdown(c->wire->peer);
+    }
     else if (word_is(verb, "stalls") && c->wire)
         peer_stall(c->wire->peer, true);
     else if (word_is(verb, "reads") && c->wire)
@@ -358,7 +366,7 @@ static bool obey_wire(struct client *c, const struct word *verb)
     return true;
 }
 
-void client_does(struct client *c, const struct line *l)
+void client_does(struct caller *c, const struct line *l)
 {
     if (l->n < 2)
         line_wrong(l, "what does %s do?", l->w[0].text);
@@ -368,6 +376,7 @@ void client_does(struct client *c, const struct line *l)
         c->from = world_addr(l->w[3].text);
         c->has_from = true;
     } else if (word_is(&l->w[1], "sends") && l->n == 3) {
+        c->confused = true;
         client_sends(c, word_str(&l->w[2]), 0);
     } else if (word_is(&l->w[1], "sends") && l->n == 5 && word_is(&l->w[2], "slowly")) {
         client_sends(c, word_str(&l->w[4]), word_time(l, &l->w[3]));
@@ -380,13 +389,13 @@ void client_does(struct client *c, const struct line *l)
 void clients_leave(void)
 {
     list_each (link, &stage.clients) {
-        struct client *c = CONTAINER(link, struct client, link);
+        struct caller *c = CONTAINER(link, struct caller, link);
         leave(c, CLOSE_FIN);
     }
     if (stage.gateway)
         return;
     for (struct list *l; (l = list_pop(&stage.clients));) {
-        struct client *c = CONTAINER(l, struct client, link);
+        struct caller *c = CONTAINER(l, struct caller, link);
         for (struct list *k; (k = list_pop(&c->answers));) {
             struct reading *a = CONTAINER(k, struct reading, link);
             free(a->head.p);

@@ -9,7 +9,7 @@ struct ask {
     const struct word *arg; /* after WHAT */
     unsigned args;
     struct reading *a;
-    struct client *c;
+    struct caller *c;
     struct node_actor *n;
     struct seen *s;
 };

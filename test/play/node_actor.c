@@ -85,6 +85,8 @@ static void say_body(struct seen *s, struct str bytes)
 {
     char line[24];
     need_head(s);
+    if (!bytes.n)
+        return; /* an empty chunk would be the last */
     snprintf(line, sizeof line, "%zx", bytes.n);
     if (s->chunked)
         say_line(s, "%s\r\n", line);
@@ -130,7 +132,7 @@ static bool do_head(struct seen *s, const struct direction *d)
             snprintf(length, sizeof length, "Content-Length: %s\r\n", d->arg[++i].text);
             framing = length;
             s->chunked = false;
-            s->counted = true;
+            s->counted = s->rough = true; /* it may say more than it promised */
         } else if (word_is(&d->arg[i], "to-eof")) {
             framing = "";
             s->chunked = false;
@@ -165,7 +167,8 @@ static bool do_hollow(struct seen *s, const struct direction *d)
 {
     size_t before = s->sent.n;
     say_and_free(s, tongue_hollow(s->tongue));
-    s->sent.n = before; /* nobody is to see it */
+    if (s->streams)
+        s->sent.n = before; /* nobody is to see it */
     return true;
 }
 
@@ -386,22 +389,17 @@ static int answer_probe(struct node_actor *n, struct str path, struct pad *t)
 
 static const char *const probe_paths[] = { "/api/version", "/api/tags", "/api/ps", "/v1/models" };
 
-struct late_probe {
-    struct wire *wire;
-    unsigned which;
-};
 static void probe_comes_back(void *arg)
 {
-    struct late_probe *l = arg;
+    struct wire *w = arg;
     struct pad t = { 0 };
     char head[160];
-    int status = answer_probe(l->wire->owner, str_of(probe_paths[l->which]), &t);
+    int status = answer_probe(w->owner, str_of(probe_paths[w->probe]), &t);
     snprintf(head, sizeof head, "HTTP/1.1 %d So\r\nContent-Type: application/json\r\nContent-Length: %zu\r\n\r\n", status,
              t.n);
-    wire_send(l->wire, str_of(head));
-    wire_send(l->wire, pad_str(&t));
+    wire_send(w, str_of(head));
+    wire_send(w, pad_str(&t));
     free(t.p);
-    free(l);
 }
 
 static bool take_probe(struct wire *w, const struct http_head *h)
@@ -415,13 +413,11 @@ static bool take_probe(struct wire *w, const struct http_head *h)
         n->probed[i]++;
         if (n->probes_after < 0)
             return true;
-        struct late_probe *l = malloc(sizeof *l);
-        assume(l);
-        *l = (struct late_probe){ w, i };
+        w->probe = i;
         if (n->probes_after)
-            world_after(n->probes_after, probe_comes_back, l);
+            world_after(n->probes_after, probe_comes_back, w);
         else
-            probe_comes_back(l);
+            probe_comes_back(w);
         return true;
     }
     return false;
@@ -609,21 +605,26 @@ void node_enters(const struct line *l)
     unsigned no = 1, i = 2;
     assume(n);
     if (l->n < 3)
-        line_wrong(l, "node NAME [is llamacpp] has MODEL, ...");
+        line_wrong(l, "node NAME [is llamacpp | is gateway] has MODEL, ...");
     list_each (link, &stage.nodes)
         no++;
     snprintf(at, sizeof at, "10.0.0.%u:11434", no);
     snprintf(n->name, sizeof n->name, "%s", l->w[1].text);
     n->at = world_addr(at);
+    bool is_gateway = word_is(&l->w[2], "is") && l->n > 3 && word_is(&l->w[3], "gateway");
     n->is_ollama = !word_is(&l->w[2], "is");
     i += n->is_ollama ? 0 : 2;
     if (i >= l->n || !word_is(&l->w[i], "has"))
-        line_wrong(l, "node NAME [is llamacpp] has MODEL, ...");
+        line_wrong(l, "node NAME [is llamacpp | is gateway] has MODEL, ...");
     n->models_n = take_names(n->models, l, i + 1);
     list_init(&n->seen);
     list_init(&n->replies);
     list_push(&stage.nodes, &n->link);
-    world_listen(&n->at, node_accepts, n);
+    stage.mirrored |= is_gateway;
+    if (is_gateway)
+        n->at = stage.at;
+    else
+        world_listen(&n->at, node_accepts, n);
 }
 
 static void seen_free(struct seen *s)

@@ -155,7 +155,7 @@ static bool open_for(const struct line *l)
 static bool play_line(const struct line *l)
 {
     struct node_actor *n = node_named(l->w[0].text);
-    struct client *c;
+    struct caller *c;
     for (size_t i = 0; i < ARRAY_LEN(lines); i++) {
         if (!word_is(&l->w[0], lines[i].name))
             continue;
@@ -203,6 +203,17 @@ static void remember(const struct script *s, uint64_t seed, const struct harm *h
     signal(SIGTERM, told_on_end);
 }
 
+static void count_answers(void)
+{
+    list_each (link, &stage.clients) {
+        struct caller *c = CONTAINER(link, struct caller, link);
+        list_each (answer, &c->answers)
+            counts.answers[CONTAINER(answer, struct reading, link)->state]++;
+    }
+    for (unsigned i = 0; i < stage.records; i++)
+        counts.retried += stage.record[i].retried;
+}
+
 static void count(void)
 {
     counts = (struct played){ .allocations = memory_takes(), .wires = stage.wires_n, .hash = world_hash() };
@@ -212,6 +223,7 @@ static void count(void)
     list_each (link, &stage.wires) {
         memcpy(counts.bytes[i++], CONTAINER(link, struct wire, link)->bytes, sizeof *counts.bytes);
     }
+    count_answers();
 }
 
 struct played play_counts(void)

@@ -11,6 +11,8 @@ struct played {
     unsigned wires;
     uint64_t (*bytes)[2]; /* of each connection; the caller frees */
     uint64_t hash;
+    unsigned answers[4]; /* by state: awaited, in its body, whole, broken */
+    unsigned retried;
 };
 struct played play_counts(void);
 /* expect.c. NULL: it holds; else what it was instead (valid until the next call). */

@@ -47,7 +47,7 @@ struct wire *wire_new(struct peer *p, void *owner)
 
 void wire_send(struct wire *w, struct str bytes)
 {
-    if (w->closed)
+    if (w->closed || w->shut)
         return;
     w->bytes[FROM_PEER] += bytes.n;
     peer_send(w->peer, bytes);
@@ -175,9 +175,9 @@ bool stage_end(void)
         clients_leave();
         world_elapse(SECOND(1));
         truth_of_gateway();
-        truth_of_answers();
     }
     end_gateway();
+    truth_of_answers();
     gateway_settings_free(&stage.settings);
     fleet_free(&stage.fleet);
     slab_each(one_slab, NULL);

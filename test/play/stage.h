@@ -29,10 +29,11 @@ struct harm {
 struct wire {
     struct list link;
     struct peer *peer;
-    void *owner; /* struct client or struct node_actor */
+    void *owner; /* struct caller or struct node_actor */
     uint64_t bytes[2]; /* FROM_PEER, TO_PEER */
-    bool closed;       /* by us, by the other side, or by the network */
+    bool closed, shut; /* by us, by the other side, or by the network; our side only */
     struct seen *asked; /* a node's: what it is answering */
+    unsigned probe;     /* and which probe */
 };
 struct stage {
     uint64_t seed;
@@ -45,6 +46,7 @@ struct stage {
     struct addr at;
     size_t segments; /* least size of what arrives at once; 0 = as the world draws it */
     bool opened, out_of_memory;
+    bool mirrored; /* a node is the gateway itself: its probes are clients */
     nsec opened_at;
     struct list wires, nodes, clients;
     unsigned wires_n;
@@ -123,7 +125,7 @@ struct reading {
     unsigned chunks, interims;
     nsec asked_at, began_at, ended_at;
 };
-struct client {
+struct caller {
     struct list link;
     char name[32];
     struct wire *wire; /* NULL: none */
@@ -135,12 +137,13 @@ struct client {
     size_t slow_at;
     nsec slow_pace;
     bool saw_end, saw_reset;
+    bool confused; /* it sent pieces on this connection: which answer is for what, nobody knows */
     nsec closed_at;
 };
-struct client *client_named(const char *name, bool make);
-void client_asks(struct client *c, const struct line *l);
-void client_does(struct client *c, const struct line *l);
-struct reading *client_answer(struct client *c, unsigned no); /* from 1; 0 = the last */
+struct caller *client_named(const char *name, bool make);
+void client_asks(struct caller *c, const struct line *l);
+void client_does(struct caller *c, const struct line *l);
+struct reading *client_answer(struct caller *c, unsigned no); /* from 1; 0 = the last */
 struct str answer_field(const struct reading *a, const char *name); /* of the head; NULL bytes if absent */
 void clients_leave(void);
 

@@ -477,8 +477,13 @@ static void wire_free(struct wire *w)
 {
     for (int i = 0; i < 2; i++) {
         lose(&w->pipes[i], 0);
+        event_cancel(&w->pipes[i].arrival);
+        event_cancel(&w->pipes[i].ack);
+        event_cancel(&w->resets[i]);
         free(w->pipes[i].data);
     }
+    event_cancel(&w->syn);
+    event_cancel(&w->verdict);
     free(w);
 }
 
