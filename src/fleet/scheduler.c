@@ -55,7 +55,7 @@ static void init_nodes(struct scheduler *s)
     for (uint32_t n = 0; n < s->nodes; n++) {
         s->slot_at[n] = INFINITY;
         s->weight[n] = s->slow[n] = 1;
-        s->machine[n].leases = s->machine[n].loading = NONE;
+        s->machine[n].leases = s->machine[n].loading = s->machine[n].residents = NONE;
     }
     for (size_t i = 0; i < (size_t)s->nodes * s->models; i++) {
         s->pair_at[i] = INFINITY;
@@ -219,7 +219,9 @@ void scheduler_loaded(struct scheduler *s, uint32_t node, uint32_t model, bool g
         if (good) {
             learn_load(s, node, model, (double)took / 1e9);
             load_resident(s, node, model, true, now);
-        }
+            p->load_pause = 0;
+        } else
+            load_failed(s, node, model, now);
     }
     dispatch_node(s, node, now, out);
     finish(s, now, out);
@@ -266,10 +268,20 @@ static bool bind_now(struct scheduler *s, uint32_t job, double now, struct sched
     return node != NONE;
 }
 
+static bool anybody_could(const struct scheduler *s, const struct job *j)
+{
+    for (uint32_t n = 0; n < s->nodes; n++)
+        if (s->machine[n].up && s->pair[at_pair(s, n, j->model)].holds && policy_may(s, j, n))
+            return true;
+    return false;
+}
+
 static void wait_or_refuse(struct scheduler *s, uint32_t job, double now, struct scheduler_orders *out)
 {
     uint32_t model = s->job[job].model;
     enum fail f = door_admit(s, job, now, out);
+    if (!f && !anybody_could(s, &s->job[job]))
+        f = s->job[job].not_on_n ? FAIL_retries_exhausted : FAIL_no_holder_up;
     if (f) {
         dispatch_refuse(s, job, f, now, out);
         return;
@@ -351,35 +363,21 @@ bool scheduler_end(struct scheduler *s, uint64_t ticket, const struct scheduler_
     return true;
 }
 
+/* The time of a probe may have come. */
+static void refresh_probes(struct scheduler *s, uint32_t model, double now)
+{
+    for (uint32_t n = 0; n < s->nodes; n++)
+        if (s->pair[at_pair(s, n, model)].learnt)
+            ledger_refresh_pair(s, n, model, now);
+}
+
 void scheduler_turn(struct scheduler *s, nsec at, struct scheduler_orders *out)
 {
     double now = seconds(s, at);
     door_deadlines(s, now, out);
+    for (uint32_t m = s->first_active; m != NONE; m = s->model[m].next_active)
+        refresh_probes(s, m, now);
     if (s->waiting)
         dispatch_all(s, now, out);
     finish(s, now, out);
-}
-
-/* ---- looking ---------------------------------------------------------------------------------------------------- */
-
-uint32_t scheduler_waiting(const struct scheduler *s, uint32_t model)
-{
-    return model == NONE ? s->waiting : s->model[model].waiting;
-}
-
-uint32_t scheduler_inflight(const struct scheduler *s, uint32_t node, uint32_t model)
-{
-    return model == NONE ? s->inflight[node] : s->pair[at_pair(s, node, model)].inflight;
-}
-
-bool scheduler_resident(const struct scheduler *s, uint32_t node, uint32_t model)
-{
-    return s->pair[at_pair(s, node, model)].resident;
-}
-
-uint32_t scheduler_slots(const struct scheduler *s, uint32_t node, uint32_t model)
-{
-    const struct pair *p = &s->pair[at_pair(s, node, model)];
-    uint32_t own = p->learnt ? p->proven : p->slots, all = s->machine[node].slots;
-    return !own ? all : !all ? own : MIN(own, all);
 }

@@ -116,7 +116,11 @@ void scheduler_bar(struct scheduler *s, uint32_t node, uint32_t model, bool barr
 /* An ordered load has ended. `took`: 0 when unknown. */
 void scheduler_loaded(struct scheduler *s, uint32_t node, uint32_t model, bool good, nsec took, nsec now,
                       struct scheduler_orders *out);
-/* The operator: load somewhere (node NONE: where it is cheapest) / unload from every holder. */
+/* How long an ordered load may take before it counts as failed: 5 min + 20 s/GiB, more on nodes that showed to be slow.
+ */
+nsec scheduler_load_limit(const struct scheduler *s, uint32_t node, uint32_t model);
+/* The operator: load there (node NONE: where it is cheapest), OK also if it is there already, FAIL_no_node / unload
+ * from every holder, busy ones as soon as they are idle. */
 enum fail scheduler_load(struct scheduler *s, uint32_t node, uint32_t model, nsec now, struct scheduler_orders *out);
 void scheduler_unload(struct scheduler *s, uint32_t model, nsec now, struct scheduler_orders *out);
 

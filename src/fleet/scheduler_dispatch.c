@@ -52,21 +52,25 @@ void dispatch_refuse(struct scheduler *s, uint32_t job, enum fail why, double no
 
 /* ---- a pass ----------------------------------------------------------------------------------------------------- */
 
-static void reserve(struct scheduler *s, uint32_t node, double now)
+static void reserve(struct scheduler *s, uint32_t node, uint32_t model, double now)
 {
     if (s->undos == ARRAY_LEN(s->undo))
         return;
-    s->undo[s->undos++] = node;
+    s->undo[s->undos].node = node, s->undo[s->undos++].model = model;
     s->machine[node].reserved++;
+    s->pair[at_pair(s, node, model)].reserved++;
     ledger_refresh(s, node, now);
+    ledger_refresh_pair(s, node, model, now);
 }
 
 static void undo_reservations(struct scheduler *s, double now)
 {
     while (s->undos) {
-        uint32_t node = s->undo[--s->undos];
+        uint32_t node = s->undo[--s->undos].node, model = s->undo[s->undos].model;
         s->machine[node].reserved--;
+        s->pair[at_pair(s, node, model)].reserved--;
         ledger_refresh(s, node, now);
+        ledger_refresh_pair(s, node, model, now);
     }
 }
 
@@ -92,12 +96,6 @@ static uint32_t foremost(const struct scheduler *s, const struct pass *p, double
     return best;
 }
 
-/* Nothing but the fleet's state decides whether it can be served. */
-static bool takes_any(const struct job *j)
-{
-    return j->pin == NONE && !j->labels && !j->not_on_n;
-}
-
 static void offer(struct scheduler *s, struct pass *p, uint32_t i, double now, struct scheduler_orders *out)
 {
     uint32_t job = p->next[i], wait_for = NONE, node = policy_choose(s, &s->job[job], now, &wait_for);
@@ -105,8 +103,8 @@ static void offer(struct scheduler *s, struct pass *p, uint32_t i, double now, s
         dispatch_grant(s, job, node, now, out);
     else if (wait_for != NONE) {
         queue_looked(s, job);
-        reserve(s, wait_for, now);
-    } else if (takes_any(&s->job[job])) { /* so nobody of this model can be served now */
+        reserve(s, wait_for, s->job[job].model, now);
+    } else if (!job_limited(&s->job[job])) { /* so nobody of this model can be served now */
         drop(p, i);
         return;
     } else

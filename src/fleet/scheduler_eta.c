@@ -26,7 +26,7 @@ static void apply_hints(struct scheduler *s, const struct job *j)
 
 static void apply_limits(struct scheduler *s, const struct job *j)
 {
-    if (j->pin == NONE && !j->labels && !j->not_on_n)
+    if (!job_limited(j))
         return;
     for (uint32_t n = 0; n < s->nodes; n++)
         if (!policy_may(s, j, n))

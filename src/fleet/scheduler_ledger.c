@@ -5,14 +5,14 @@
  *
  * When does the next slot free? Each lease has an expected rest, one that is older than was expected always a good half
  * of an answer; the nth least of them is taken. Smaller second helpings, or slots that free at the sum of the rates
- * 1 / rest, make busy nodes look near: fast nodes and nodes with the prefix gather queues, and even out less. Larger ones
- * give prefixes away (docs/scheduling-figures.md). */
+ * 1 / rest, make busy nodes look near: fast nodes and nodes with the prefix gather queues, and even out less. Larger
+ * ones give prefixes away (docs/scheduling-figures.md). */
 #include "fleet/scheduler_state.h"
 #include <math.h>
 
 #define SECOND_HELPING 0.6 /* of an answer, for one that is longer than expected */
-#define SOON     1e-3
-#define NTH_MOST 16 /* of the rests that are told apart */
+#define SOON           1e-3
+#define NTH_MOST       16 /* of the rests that are told apart */
 
 uint32_t job_take(struct scheduler *s)
 {
@@ -104,10 +104,10 @@ void ledger_refresh_pair(struct scheduler *s, uint32_t node, uint32_t model, dou
     uint32_t limit = pair_limit(p, now);
     if (!p->resident || p->leaving || p->barred || !p->holds)
         s->pair_at[at] = INFINITY;
-    else if (!limit || p->inflight < limit)
+    else if (!limit || p->inflight + p->reserved < limit)
         s->pair_at[at] = ALWAYS_FREE;
     else {
-        double rest = nth_end(s, node, model, p->inflight - limit + 1, now);
+        double rest = nth_end(s, node, model, p->inflight + p->reserved - limit + 1, now);
         s->pair_at[at] = now + rest;
         s->slot_floor[node] = fmaxf(s->slot_floor[node], (float)(rest / 4));
     }

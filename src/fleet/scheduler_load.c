@@ -10,8 +10,10 @@
 #include "fleet/scheduler_state.h"
 #include <math.h>
 
-#define SHARED_WORTH 0.3
-#define GRAIN        0.5 /* seconds between two looks at what only time changes */
+#define SHARED_WORTH      0.3
+#define FAILED_PAUSE      5.0 /* seconds until a load that failed is tried there again; doubled each time */
+#define FAILED_PAUSE_MOST 300.0
+#define GRAIN             0.5 /* seconds between two looks at what only time changes */
 
 /* ---- facts ------------------------------------------------------------------------------------------------------ */
 
@@ -38,6 +40,18 @@ static double worth(const struct scheduler *s, uint32_t node, uint32_t model, do
     return s->model[model].residents > 1 ? SHARED_WORTH * w : w;
 }
 
+static void list_resident(struct scheduler *s, uint32_t node, uint32_t model, bool in)
+{
+    uint32_t *link = &s->machine[node].residents, *next = &s->pair[at_pair(s, node, model)].next_resident;
+    if (in) {
+        *next = *link, *link = model;
+        return;
+    }
+    while (*link != model)
+        link = &s->pair[at_pair(s, node, *link)].next_resident;
+    *link = *next;
+}
+
 void load_resident(struct scheduler *s, uint32_t node, uint32_t model, bool resident, double now)
 {
     struct pair *p = &s->pair[at_pair(s, node, model)];
@@ -48,7 +62,9 @@ void load_resident(struct scheduler *s, uint32_t node, uint32_t model, bool resi
         s->model[model].residents += by;
         m->held += by;
         m->vram_used += resident ? s->model[model].bytes : -s->model[model].bytes;
+        list_resident(s, node, model, resident);
     }
+    s->leaving -= p->leaving;
     p->leaving = false;
     p->since = now;
     if (resident)
@@ -71,9 +87,9 @@ static uint32_t cheapest(const struct scheduler *s, uint32_t node, bool busy, do
 {
     uint32_t best = NONE;
     double least = INFINITY;
-    for (uint32_t m = 0; m < s->models; m++) {
+    for (uint32_t m = s->machine[node].residents; m != NONE; m = s->pair[at_pair(s, node, m)].next_resident) {
         const struct pair *p = &s->pair[at_pair(s, node, m)];
-        if (!p->resident || p->leaving || (p->inflight && !busy) || p->since > not_since)
+        if (p->leaving || (p->inflight && !busy) || p->since > not_since)
             continue;
         double w = worth(s, node, m, now);
         if (w < least)
@@ -82,11 +98,12 @@ static uint32_t cheapest(const struct scheduler *s, uint32_t node, bool busy, do
     return best;
 }
 
-static bool may_load(const struct scheduler *s, uint32_t node, uint32_t model)
+static bool may_load(const struct scheduler *s, uint32_t node, uint32_t model, double now)
 {
     const struct machine *m = &s->machine[node];
     const struct pair *p = &s->pair[at_pair(s, node, model)];
-    return m->up && !m->draining && m->loading == NONE && p->holds && !p->barred && !p->resident;
+    return m->up && !m->draining && m->loading == NONE && p->holds && !p->barred && !p->resident &&
+           p->load_after <= now;
 }
 
 struct place {
@@ -114,13 +131,18 @@ static bool place_on(const struct scheduler *s, uint32_t node, uint32_t model, d
     return true;
 }
 
-static bool cheapest_place(const struct scheduler *s, uint32_t model, double not_since, double now, struct place *out)
+/* `only`: for this one, which not every node may serve; or NULL. */
+static bool cheapest_place(const struct scheduler *s, uint32_t model, const struct job *only, double not_since,
+                           double now, struct place *out)
 {
     struct place p;
     out->cost = INFINITY;
-    for (uint32_t n = 0; n < s->nodes; n++)
-        if (may_load(s, n, model) && place_on(s, n, model, not_since, now, &p) && p.cost < out->cost)
+    for (uint32_t n = 0; n < s->nodes; n++) {
+        if (!may_load(s, n, model, now) || (only && !policy_may(s, only, n)))
+            continue;
+        if (place_on(s, n, model, not_since, now, &p) && p.cost < out->cost)
             *out = p;
+    }
     return isfinite(out->cost);
 }
 
@@ -173,39 +195,48 @@ static uint32_t longest_cold(const struct scheduler *s, double tried_from, doubl
     return best;
 }
 
-/* Every place is busy: the cheapest model of all that this one may replace takes no more requests. */
+/* It takes no more requests, and goes when it is idle. */
+void load_leave(struct scheduler *s, uint32_t node, uint32_t model, double now)
+{
+    struct pair *p = &s->pair[at_pair(s, node, model)];
+    if (!p->resident || p->leaving)
+        return;
+    p->leaving = true;
+    s->leaving++;
+    ledger_refresh_pair(s, node, model, now);
+}
+
+/* Every place is busy: the cheapest model of all that this one may replace makes room. */
 static void drain_for(struct scheduler *s, uint32_t model, double now)
 {
     uint32_t node = NONE, victim = NONE;
     double least = INFINITY;
     for (uint32_t n = 0; n < s->nodes; n++) {
-        uint32_t v = may_load(s, n, model) ? cheapest(s, n, true, INFINITY, now) : NONE;
+        uint32_t v = may_load(s, n, model, now) ? cheapest(s, n, true, INFINITY, now) : NONE;
         if (v != NONE && worth(s, n, v, now) < least)
             node = n, victim = v, least = worth(s, n, v, now);
     }
-    if (node == NONE)
-        return;
-    s->pair[at_pair(s, node, victim)].leaving = true;
-    ledger_refresh_pair(s, node, victim, now);
-}
-
-static bool something_leaves(const struct scheduler *s)
-{
-    for (size_t i = 0; i < (size_t)s->nodes * s->models; i++)
-        if (s->pair[i].leaving)
-            return true;
-    return false;
+    if (node != NONE)
+        load_leave(s, node, victim, now);
 }
 
 /* One that drained is idle: it goes, whoever is to come. */
 static void finish_drains(struct scheduler *s, double now, struct scheduler_orders *out)
 {
-    for (uint32_t n = 0; n < s->nodes; n++)
-        for (uint32_t m = 0; m < s->models && orders_room(out); m++) {
+    for (uint32_t n = 0; n < s->nodes && s->leaving; n++)
+        for (uint32_t m = s->machine[n].residents, next; m != NONE && orders_room(out); m = next) {
             const struct pair *p = &s->pair[at_pair(s, n, m)];
+            next = p->next_resident;
             if (p->leaving && !p->inflight)
                 unload(s, n, m, now, out);
         }
+}
+
+void load_failed(struct scheduler *s, uint32_t node, uint32_t model, double now)
+{
+    struct pair *p = &s->pair[at_pair(s, node, model)];
+    p->load_pause = fmin(fmax(2 * p->load_pause, FAILED_PAUSE), FAILED_PAUSE_MOST);
+    p->load_after = now + p->load_pause;
 }
 
 static void load_cold(struct scheduler *s, double now, struct scheduler_orders *out)
@@ -216,9 +247,9 @@ static void load_cold(struct scheduler *s, double now, struct scheduler_orders *
         struct place p;
         if (m == NONE || !orders_room(out))
             return;
-        if (cheapest_place(s, m, INFINITY, now, &p))
+        if (cheapest_place(s, m, NULL, INFINITY, now, &p))
             load(s, &p, m, now, out);
-        else if (wait >= (double)s->settings.drain_after / 1e9 && !something_leaves(s))
+        else if (wait >= (double)s->settings.drain_after / 1e9 && !s->leaving)
             drain_for(s, m, now);
     }
 }
@@ -236,11 +267,11 @@ static uint32_t slots_of(const struct scheduler *s, uint32_t model)
     return slots;
 }
 
-static double least_load(const struct scheduler *s, uint32_t model)
+static double least_load(const struct scheduler *s, uint32_t model, double now)
 {
     double least = INFINITY;
     for (uint32_t n = 0; n < s->nodes; n++)
-        if (may_load(s, n, model))
+        if (may_load(s, n, model, now))
             least = fmin(least, load_seconds(s, n, model));
     return least;
 }
@@ -248,7 +279,7 @@ static double least_load(const struct scheduler *s, uint32_t model)
 static bool is_pressed(const struct scheduler *s, uint32_t model, double now)
 {
     uint32_t slots = slots_of(s, model);
-    double takes = least_load(s, model);
+    double takes = least_load(s, model, now);
     if (!slots || isinf(takes))
         return false;
     return s->model[model].work / slots > takes || queue_head_wait(s, model, now) > takes;
@@ -265,15 +296,49 @@ static void consider_replica(struct scheduler *s, uint32_t model, double now, st
     m->pressed_since = fmin(m->pressed_since, now);
     if (now - m->pressed_since < (double)s->settings.replica_after / 1e9)
         return;
-    if (cheapest_place(s, model, now - (double)s->settings.residency_min / 1e9, now, &p))
+    if (cheapest_place(s, model, NULL, now - (double)s->settings.residency_min / 1e9, now, &p))
         load(s, &p, model, now, out);
 }
 
+/* ---- those that not every node may serve ------------------------------------------------------------------------ */
+
+static bool is_placed(const struct scheduler *s, const struct job *j)
+{
+    for (uint32_t n = 0; n < s->nodes; n++) {
+        const struct pair *p = &s->pair[at_pair(s, n, j->model)];
+        if ((p->resident || p->loading) && !p->leaving && policy_may(s, j, n))
+            return true;
+    }
+    return false;
+}
+
+/* Pinned to a node, or barred from those that have the model: rare, so all that wait are looked through. */
+static void load_limited(struct scheduler *s, double now, struct scheduler_orders *out)
+{
+    for (uint32_t i = 0; i < s->settings.tickets && orders_room(out); i++) {
+        const struct job *j = &s->job[i];
+        struct place p;
+        if (j->state != JOB_WAITS || !job_limited(j) || is_placed(s, j))
+            continue;
+        if (cheapest_place(s, j->model, j, INFINITY, now, &p))
+            load(s, &p, j->model, now, out);
+    }
+}
+
+/* ---- entries ---------------------------------------------------------------------------------------------------- */
+
 void load_consider(struct scheduler *s, double now, struct scheduler_orders *out)
 {
-    if (something_leaves(s))
+    if (s->leaving)
         finish_drains(s, now, out);
+    if (!s->waiting)
+        return;
     load_cold(s, now, out);
+    if (now < s->look_at)
+        return;
+    s->look_at = now + GRAIN;
+    if (s->limited)
+        load_limited(s, now, out);
     for (uint32_t m = s->first_active; m != NONE && orders_room(out); m = s->model[m].next_active)
         if (s->model[m].residents && !s->model[m].loadings)
             consider_replica(s, m, now, out);
@@ -282,4 +347,33 @@ void load_consider(struct scheduler *s, double now, struct scheduler_orders *out
 double load_next(const struct scheduler *s, double now)
 {
     return s->waiting ? now + GRAIN : INFINITY;
+}
+
+enum fail scheduler_load(struct scheduler *s, uint32_t node, uint32_t model, nsec at, struct scheduler_orders *out)
+{
+    double now = seconds(s, at);
+    struct job only = { .pin = node, .model = model };
+    struct place p;
+    if (node == NONE ? s->model[model].residents + s->model[model].loadings > 0
+                     : s->pair[at_pair(s, node, model)].resident || s->machine[node].loading == model)
+        return OK;
+    if (!cheapest_place(s, model, &only, INFINITY, now, &p))
+        return FAIL_no_node;
+    load(s, &p, model, now, out);
+    return OK;
+}
+
+void scheduler_unload(struct scheduler *s, uint32_t model, nsec at, struct scheduler_orders *out)
+{
+    double now = seconds(s, at);
+    for (uint32_t n = 0; n < s->nodes; n++)
+        load_leave(s, n, model, now);
+    finish_drains(s, now, out);
+    out->more |= !orders_room(out);
+}
+
+nsec scheduler_load_limit(const struct scheduler *s, uint32_t node, uint32_t model)
+{
+    double gib = (double)s->model[model].bytes / (double)(1ull << 30);
+    return (nsec)(fmax(300 + 20 * gib, 4 * load_seconds(s, node, model)) * 1e9);
 }

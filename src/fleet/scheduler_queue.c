@@ -5,12 +5,15 @@
  * Inside a class the oldest has the largest ratio (the services differ by less than a fifth), so the best of a line is
  * the best of at most 32 heads, however many wait. A heap was rejected: ratios overtake each other as time passes.
  * Tenants are told apart by a counter of virtual tokens (1 per token in, 2 per token out, after VTC, OSDI'24): the
- * least counter goes first; one that had nothing waiting is lifted to the least of those that have, so that nobody
- * saves up. A pass over several waiters adds the charges of those it looked at, as if they had been served. */
+ * least counter goes first; one that had nothing waiting is lifted to the least of those that have, less a small
+ * credit, so that nobody saves up. (Without the credit a tenant that asks for less than its share waits behind a greedy
+ * one after each request of its own: docs/scheduling-figures.md.) A pass over several waiters adds the charges of those
+ * it looked at, as if they had been served. */
 #include "fleet/scheduler_state.h"
 #include <math.h>
 
-#define PATIENCE 2.0 /* seconds added to the service, so that very short ones do not always go first */
+#define CREDIT   20000.0 /* virtual tokens: about a dozen chat requests */
+#define PATIENCE 2.0     /* seconds added to the service, so that very short ones do not always go first */
 
 /* ---- tenants ---------------------------------------------------------------------------------------------------- */
 
@@ -168,6 +171,7 @@ static void deactivate(struct scheduler *s, uint32_t model)
 
 static void count(struct scheduler *s, const struct job *j, int by)
 {
+    s->limited += job_limited(j) ? (uint32_t)by : 0;
     struct model *m = &s->model[j->model];
     m->waiting += (uint32_t)by;
     m->work += by * (double)j->service;
@@ -180,7 +184,7 @@ void queue_push(struct scheduler *s, uint32_t job, double now)
     struct job *j = &s->job[job];
     struct tenant *t = &s->tenant[j->tenant];
     if (!t->waiting[j->band]) {
-        t->counter = fmax(t->counter, least_counter(s, j->model, j->band));
+        t->counter = fmax(t->counter, least_counter(s, j->model, j->band) - CREDIT);
         t->queue_since = now;
     }
     if (!s->model[j->model].active)

@@ -73,14 +73,18 @@ struct model {
 struct pair {
     bool holds, resident, loading, leaving, barred, learnt;
     uint32_t inflight, slots; /* 0: no limit of its own */
+    uint32_t reserved;        /* in this pass */
+    uint32_t next_resident;   /* of the node */
     uint32_t proven, seen, loads_seen;
     double used, since; /* last use, resident since */
     double probe_at, probe_pause;
-    float load_s; /* per byte */
+    double load_after, load_pause; /* after a load that failed */
+    float load_s;                  /* per byte */
 };
 struct machine { /* what is known of a node and not needed for each choice */
     bool up, draining;
     uint32_t slots, held_max, held, leases, loading;
+    uint32_t residents; /* first of a list of models */
     uint64_t vram, vram_used, labels, id, salt;
     double load_ends;
     double credit;
@@ -117,13 +121,19 @@ struct scheduler {
     uint32_t free_job, free_line, free_tenant;
     uint32_t first_active;
     uint32_t jobs, waiting;
-    double floor; /* virtual tokens of the last one served */
+    uint32_t limited; /* waiting, and not every node may serve them */
+    uint32_t leaving; /* models that drain */
+    double look_at;   /* next look at what only time changes */
+    double floor;     /* virtual tokens of the last one served */
     uint32_t pass;
     double next_deadline;
     float *t;            /* scratch by node */
     uint32_t *candidate; /* scratch by node */
     uint32_t candidates;
-    uint32_t undo[LOOKED_AT * 16], undos; /* nodes with reservations of this pass */
+    struct {
+        uint32_t node, model;
+    } undo[LOOKED_AT * 16]; /* reservations of this pass */
+    uint32_t undos;
 };
 
 static inline double seconds(const struct scheduler *s, nsec now)
@@ -152,6 +162,10 @@ static inline enum scheduler_policy policy_of(const struct scheduler *s, uint32_
 {
     enum scheduler_policy p = s->model[model].policy;
     return p == SCHEDULER_POLICIES ? s->settings.policy : p;
+}
+static inline bool job_limited(const struct job *j)
+{
+    return j->pin != NONE || j->labels || j->not_on_n;
 }
 static inline uint64_t ticket_of(const struct scheduler *s, uint32_t job)
 {
@@ -221,6 +235,8 @@ void load_used(struct scheduler *s, uint32_t model, double now);
 void load_resident(struct scheduler *s, uint32_t node, uint32_t model, bool resident, double now);
 /* When it wants to be asked again; INFINITY. */
 double load_next(const struct scheduler *s, double now);
+void load_leave(struct scheduler *s, uint32_t node, uint32_t model, double now);
+void load_failed(struct scheduler *s, uint32_t node, uint32_t model, double now);
 double load_seconds(const struct scheduler *s, uint32_t node, uint32_t model);
 
 /* ---- scheduler_learn.c ------------------------------------------------------------------------------------------ */

@@ -92,7 +92,7 @@ describe('section 6, nodes that die', () => {
         const whole = await ask(`${url}/api/chat`, { body: { model: 'llama3.2', messages, options: { temperature: 0 } } });
         const expected = whole.records.map((r) => r.message.content).join('');
         for (const path of ['/api/chat', '/v1/chat/completions', '/v1/messages']) {
-            for (const node of f.nodes.slice(0, 2)) await node.faults({ reset_after_bytes: 0, count: 2 }); // also what is sent anew
+            await f.nodes[0].faults({ reset_after_bytes: 0, count: 6 }); // also what is sent anew after a kept connection died
             const replies = await Promise.all(Array.from({ length: 9 }, () =>
                 ask(url + path, { body: { model: 'llama3.2', messages, max_tokens: 100, stream: true, temperature: 0 } })));
             let attempts = 0;
@@ -103,6 +103,7 @@ describe('section 6, nodes that die', () => {
                 else assert.equal(reply.text.match(/\[simulated\]/g).length, 1);
             }
             assert.ok(attempts > 9, `${path}: ${attempts} attempts for 9 requests, some of which met a dying node`);
+            await f.nodes[0].faults({});
             await until('all nodes up again', async () => (await f.gate.nodes()).every((n) => n.state === 'up'));
         }
     });

@@ -1,5 +1,5 @@
-/* Clients of a play. They read answers with eyes of their own (not with net/http_*, which is what is on trial): a head up to
- * its empty line, then a counted, chunked or to-the-end body, each answer in the order of its question. */
+/* Clients of a play. They read answers with eyes of their own (not with net/http_*, which is what is on trial): a head
+ * up to its empty line, then a counted, chunked or to-the-end body, each answer in the order of its question. */
 #include "stage.h"
 #include <ctype.h>
 #include <stdio.h>
@@ -356,8 +356,7 @@ static bool obey_wire(struct caller *c, const struct word *verb)
     else if (word_is(verb, "half-closes") && c->wire && !c->wire->closed) {
         c->wire->shut = true;
         peer_shutdown(c->wire->peer);
-    }
-    else if (word_is(verb, "stalls") && c->wire)
+    } else if (word_is(verb, "stalls") && c->wire)
         peer_stall(c->wire->peer, true);
     else if (word_is(verb, "reads") && c->wire)
         peer_stall(c->wire->peer, false);

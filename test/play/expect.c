@@ -49,7 +49,8 @@ static bool describe(const struct reading *a)
 {
     static const char *const states[] = { "awaited", "in its body", "whole", "broken" };
     return no("%s is %s, status %d, body of %zu: %.*s\n%.*s", a->id, states[a->state], a->status, a->body.n,
-              (int)MIN(a->body.n, (size_t)1500), a->body.p ? a->body.p : "", (int)a->head.n, a->head.p ? a->head.p : "");
+              (int)MIN(a->body.n, (size_t)1500), a->body.p ? a->body.p : "", (int)a->head.n,
+              a->head.p ? a->head.p : "");
 }
 
 static bool said_status(const struct ask *q)
@@ -229,7 +230,8 @@ static bool look(const struct ask *q, bool (*at)(const struct ask *, const struc
 static bool state_is(const struct ask *q, const struct node_view *v)
 {
     want(q, 1);
-    return str_eq(node_state_name(v->state), word_str(&q->arg[0])) || no("it is %.*s", STR_ARG(node_state_name(v->state)));
+    return str_eq(node_state_name(v->state), word_str(&q->arg[0])) ||
+           no("it is %.*s", STR_ARG(node_state_name(v->state)));
 }
 static bool state(const struct ask *q)
 {
@@ -258,15 +260,31 @@ struct row {
     bool (*holds)(const struct ask *q);
 };
 static const struct row of_client[] = {
-    { "status", said_status }, { "whole", is_whole },   { "broken", is_broken },   { "nothing", is_nothing },
-    { "body", has_body },      { "size", size_is },     { "chunks", chunks_are },  { "interims", interims_are },
-    { "header", has_header },  { "got", got },          { "began", began_after },  { "closed", closed },
-    { "connected", is_connected },
+    {"status",     said_status },
+    { "whole",     is_whole    },
+    { "broken",    is_broken   },
+    { "nothing",   is_nothing  },
+    { "body",      has_body    },
+    { "size",      size_is     },
+    { "chunks",    chunks_are  },
+    { "interims",  interims_are},
+    { "header",    has_header  },
+    { "got",       got         },
+    { "began",     began_after },
+    { "closed",    closed      },
+    { "connected", is_connected},
 };
 static const struct row of_node[] = {
-    { "seen", seen_count },     { "saw", saw },     { "left", was_left },     { "asked", is_asked },
-    { "said", was_fully_read }, { "state", state }, { "inflight", inflight }, { "errors", errors },
-    { "connections", connections }, { "tags-probes", probed_tags },
+    {"seen",         seen_count    },
+    { "saw",         saw           },
+    { "left",        was_left      },
+    { "asked",       is_asked      },
+    { "said",        was_fully_read},
+    { "state",       state         },
+    { "inflight",    inflight      },
+    { "errors",      errors        },
+    { "connections", connections   },
+    { "tags-probes", probed_tags   },
 };
 
 static bool by_row(const struct row *rows, size_t n, const struct ask *q, const struct word *what)
@@ -281,8 +299,8 @@ static bool by_row(const struct row *rows, size_t n, const struct ask *q, const 
 static bool record_has(const struct ask *q, const struct record *r, const char *pair)
 {
     char have[128];
-    snprintf(have, sizeof have, "tries=%u why=%.*s status=%u node=%.*s records=%u", r->attempts, STR_ARG(fail_name(r->why)),
-             r->status, STR_ARG(record_text(r->node)), r->records);
+    snprintf(have, sizeof have, "tries=%u why=%.*s status=%u node=%.*s records=%u", r->attempts,
+             STR_ARG(fail_name(r->why)), r->status, STR_ARG(record_text(r->node)), r->records);
     char padded[160], wanted[160];
     snprintf(padded, sizeof padded, " %s ", have);
     snprintf(wanted, sizeof wanted, " %s ", pair);

@@ -1,9 +1,10 @@
 /* Nodes of a play. They answer probes by themselves and perform a stage direction for everything else:
  *
- *     n1  200, record "Hel", wait 40ms, cut          waits here for a request, or a request for it: first come, first served
+ *     n1  200, record "Hel", wait 40ms, cut          waits here for a request, or a request for it: first come, first
+ * served
  *
- * A direction is a row of a table. What goes out is kept in seen->sent, unframed, so that the truth can be told at the end
- * (truth.c). */
+ * A direction is a row of a table. What goes out is kept in seen->sent, unframed, so that the truth can be told at the
+ * end (truth.c). */
 #include "net/http_body.h"
 #include "stage.h"
 #include <stdio.h>
@@ -286,10 +287,21 @@ static const struct {
     const char *name;
     bool (*perform)(struct seen *s, const struct direction *d);
 } verbs[] = {
-    { "record", do_record }, { "records", do_records }, { "hollow", do_hollow }, { "error", do_error },
-    { "marker", do_marker }, { "end", do_end },         { "done", do_done },     { "whole", do_whole },
-    { "answer", do_answer }, { "body", do_body },       { "raw", do_raw },       { "wait", do_wait },
-    { "cut", do_cut },       { "close", do_close },     { "over", do_over },
+    {"record",   do_record },
+    { "records", do_records},
+    { "hollow",  do_hollow },
+    { "error",   do_error  },
+    { "marker",  do_marker },
+    { "end",     do_end    },
+    { "done",    do_done   },
+    { "whole",   do_whole  },
+    { "answer",  do_answer },
+    { "body",    do_body   },
+    { "raw",     do_raw    },
+    { "wait",    do_wait   },
+    { "cut",     do_cut    },
+    { "close",   do_close  },
+    { "over",    do_over   },
 };
 
 /* ---- performing ---- */
@@ -395,8 +407,8 @@ static void probe_comes_back(void *arg)
     struct pad t = { 0 };
     char head[160];
     int status = answer_probe(w->owner, str_of(probe_paths[w->probe]), &t);
-    snprintf(head, sizeof head, "HTTP/1.1 %d So\r\nContent-Type: application/json\r\nContent-Length: %zu\r\n\r\n", status,
-             t.n);
+    snprintf(head, sizeof head, "HTTP/1.1 %d So\r\nContent-Type: application/json\r\nContent-Length: %zu\r\n\r\n",
+             status, t.n);
     wire_send(w, str_of(head));
     wire_send(w, pad_str(&t));
     free(t.p);

@@ -20,14 +20,20 @@ static const struct {
     enum setting_kind kind;
     size_t at;
 } gateway_rows[] = {
-#define ROW(field, kind) { #field, kind, offsetof(struct gateway_settings, field) }
+#define ROW(field, kind)                                                                                               \
+    {                                                                                                                  \
+#field, kind, offsetof(struct gateway_settings, field)                                                         \
+    }
     ROW(connect_timeout, A_TIME),     ROW(load_timeout, A_TIME),        ROW(first_byte_timeout, A_TIME),
     ROW(inter_chunk_timeout, A_TIME), ROW(client_head_timeout, A_TIME), ROW(client_idle_timeout, A_TIME),
     ROW(total_timeout, A_TIME),       ROW(drain_grace, A_TIME),         ROW(retry_max, A_NUMBER),
     ROW(body_max, A_SIZE),            ROW(bodies_max, A_SIZE),          ROW(head_max, A_SIZE),
 #undef ROW
 }, fleet_rows[] = {
-#define ROW(field) { #field, A_TIME, offsetof(struct fleet_settings, field) }
+#define ROW(field)                                                                                                     \
+    {                                                                                                                  \
+#field, A_TIME, offsetof(struct fleet_settings, field)                                                         \
+    }
     ROW(health_interval), ROW(health_timeout), ROW(ps_interval), ROW(tags_interval), ROW(first_round), ROW(refresh_wait),
 #undef ROW
 };
@@ -72,7 +78,8 @@ static void set(const struct line *l)
     else if (word_is(&l->w[1], "policy"))
         stage.fleet_settings.policy = word_str(&l->w[2]);
     else if (word_is(&l->w[1], "retry_budget"))
-        stage.fleet_settings.retry_budget_ratio = stage.fleet_settings.retry_budget_rate = (double)word_number(l, &l->w[2]);
+        stage.fleet_settings.retry_budget_ratio = stage.fleet_settings.retry_budget_rate =
+            (double)word_number(l, &l->w[2]);
     else if (stage.settings)
         line_wrong(l, "there is no setting '%s'", l->w[1].text);
 }
@@ -136,8 +143,14 @@ static const struct {
     void (*take)(const struct line *l);
     bool before; /* the gateway has started */
 } lines[] = {
-    { "set", set, true },         { "workers", workers, true }, { "node", node_enters, true }, { "ask", ask, false },
-    { "client", client_line, false }, { "elapse", elapse, false },  { "drain", drain, false },     { "expect", expect, false },
+    {"set",      set,         true },
+    { "workers", workers,     true },
+    { "node",    node_enters, true },
+    { "ask",     ask,         false},
+    { "client",  client_line, false},
+    { "elapse",  elapse,      false},
+    { "drain",   drain,       false},
+    { "expect",  expect,      false},
 };
 
 /* Unless a play says `at once`, it begins when the first probes are over. */

@@ -2,8 +2,8 @@
 #pragma once
 #include "stage.h"
 
-/* Plays all lines and ends the stage. `strict`: expectations count; else they only let time pass. True: all was as expected
- * and all that must hold held; false: it was told on stderr. */
+/* Plays all lines and ends the stage. `strict`: expectations count; else they only let time pass. True: all was as
+ * expected and all that must hold held; false: it was told on stderr. */
 bool play(const struct script *s, uint64_t seed, bool strict, const struct harm *harm);
 /* What a sweep needs to know of the run just played. */
 struct played {

@@ -1,7 +1,7 @@
 /* Random plays: a seed writes a play, and whatever happens in it, what must always hold does (truth.c).
  *
- * The play is text, so that a failing one can be read, cut down by hand and kept as a .play. A normal run takes every fifth
- * of the thousand seeds; OLLAMAMAX_SWEEP=1 takes all.
+ * The play is text, so that a failing one can be read, cut down by hand and kept as a .play. A normal run takes a
+ * thousand seeds, OLLAMAMAX_SWEEP=1 twenty thousand.
  *
  *     random_test [--seed N [--show | --tell]] */
 #include "base/arena.h"
@@ -12,10 +12,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define SEEDS    1000
-#define EVERY    5
-#define CLIENTS  6
-#define TWICE_IN 25 /* so many seeds are played twice, to be the same */
+#define SEEDS       1000
+#define SEEDS_SWEPT 20000
+#define CLIENTS     6
+#define TWICE_IN    25 /* so many seeds are played twice, to be the same */
 
 static uint64_t state;
 static struct pad text;
@@ -46,10 +46,11 @@ static void write_text(const char *format, ...)
 /* ---- what a play is made of ---- */
 static void write_settings(void)
 {
-    static const char *const timeouts[] = { "first_byte_timeout", "load_timeout", "inter_chunk_timeout", "client_head_timeout",
-                                            "client_idle_timeout" };
+    static const char *const timeouts[] = { "first_byte_timeout", "load_timeout", "inter_chunk_timeout",
+                                            "client_head_timeout", "client_idle_timeout" };
     static const char *const policies[] = { "round_robin", "least_loaded", "weighted_round_robin" };
-    write_text("workers %u\nset policy %s\nset retry_max %u\nset segments %u\n", 1 + any(3), ANY(policies), any(4), 64 << any(6));
+    write_text("workers %u\nset policy %s\nset retry_max %u\nset segments %u\n", 1 + any(3), ANY(policies), any(4),
+               64 << any(6));
     for (size_t i = 0; i < ARRAY_LEN(timeouts); i++)
         if (any(2))
             write_text("set %s %ums\n", timeouts[i], 200 + any(3000));
@@ -74,20 +75,26 @@ static void write_nodes(void)
 
 static void write_ask(void)
 {
-    static const char *const routes[] = { "/api/chat",           "/api/generate",   "/v1/chat/completions", "/v1/completions",
-                                          "/v1/responses",       "/v1/messages",    "/api/embed",           "/api/show",
-                                          "/v1/embeddings",      "/api/push" };
-    static const char *const views[] = { "GET /api/tags", "HEAD /api/tags", "GET /api/ps", "GET /v1/models", "GET /", "GET /nope",
-                                         "GET /api/version", "GET /readyz", "GET /api/nodes", "GET /metrics", "POST /api/tags {a:1}" };
+    static const char *const routes[] = { "/api/chat",      "/api/generate", "/v1/chat/completions", "/v1/completions",
+                                          "/v1/responses",  "/v1/messages",  "/api/embed",           "/api/show",
+                                          "/v1/embeddings", "/api/push" };
+    static const char *const views[] = { "GET /api/tags",  "HEAD /api/tags", "GET /api/ps",         "GET /v1/models",
+                                         "GET /",          "GET /nope",      "GET /api/version",    "GET /readyz",
+                                         "GET /api/nodes", "GET /metrics",   "POST /api/tags {a:1}" };
     static const char *const streams[] = { "", ", stream: true", ", stream: false" };
-    static const char *const odd[] = { " chunked", " http10", " head-only", " slowly 1ms", " with \"Expect: 100-continue\"",
-                                       " with \"Connection: close\"", " with \"Origin: http://localhost\"" };
+    static const char *const odd[] = { " chunked",
+                                       " http10",
+                                       " head-only",
+                                       " slowly 1ms",
+                                       " with \"Expect: 100-continue\"",
+                                       " with \"Connection: close\"",
+                                       " with \"Origin: http://localhost\"" };
     if (any(5) == 0) {
         write_text("ask c%u %s\n", 1 + any(CLIENTS), ANY(views));
         return;
     }
-    write_text("ask c%u POST %s {model: %c%s, max_tokens: 5, prompt: hi, input: hi, messages: []}", 1 + any(CLIENTS), ANY(routes),
-               "aaabbczz"[any(8)], ANY(streams));
+    write_text("ask c%u POST %s {model: %c%s, max_tokens: 5, prompt: hi, input: hi, messages: []}", 1 + any(CLIENTS),
+               ANY(routes), "aaabbczz"[any(8)], ANY(streams));
     if (any(3) == 0)
         write_text("%s", ANY(odd));
     write_text("\n");
@@ -95,8 +102,12 @@ static void write_ask(void)
 
 static void write_middle(void)
 {
-    static const char *const parts[] = { "record \"x\"", "records 20 \"yy\"", "error \"runner process has terminated\"",
-                                         "body \"half a rec\"", "body \"0123456789abcdef\"*20000", "body \"\\n\\n\"" };
+    static const char *const parts[] = { "record \"x\"",
+                                         "records 20 \"yy\"",
+                                         "error \"runner process has terminated\"",
+                                         "body \"half a rec\"",
+                                         "body \"0123456789abcdef\"*20000",
+                                         "body \"\\n\\n\"" };
     for (unsigned n = any(4); n; n--) {
         write_text("%s, ", any(4) ? parts[0] : ANY(parts));
         if (any(3) == 0)
@@ -107,13 +118,31 @@ static void write_middle(void)
 static void write_reply(void)
 {
     static const char *const whole[] = {
-        "whole \"w\"", "answer 404 {error: \"model 'a' not found\"}", "answer 503 {error: \"server busy, please try again\"}",
-        "answer 500 {error: \"out of memory\"}", "answer 400 {error: no}", "200 length 50, record \"q\", cut",
-        "raw \"SSH-2.0\\r\\n\\r\\n\", close", "wait 5ms, cut", "wait 5ms, close", "whole \"w\", close", "answer 500 {error: \"must be of type\"}",
+        "whole \"w\"",
+        "answer 404 {error: \"model 'a' not found\"}",
+        "answer 503 {error: \"server busy, please try again\"}",
+        "answer 500 {error: \"out of memory\"}",
+        "answer 400 {error: no}",
+        "200 length 50, record \"q\", cut",
+        "raw \"SSH-2.0\\r\\n\\r\\n\", close",
+        "wait 5ms, cut",
+        "wait 5ms, close",
+        "whole \"w\", close",
+        "answer 500 {error: \"must be of type\"}",
         "200 to-eof, record \"z\", done",
     };
-    static const char *const ends[] = { "done", "done", "done", "done, close", "end", "cut", "close", "marker", "marker, wait 50ms, end",
-                                        "record \"last\"", "error \"oh\", end", "hollow, end" };
+    static const char *const ends[] = { "done",
+                                        "done",
+                                        "done",
+                                        "done, close",
+                                        "end",
+                                        "cut",
+                                        "close",
+                                        "marker",
+                                        "marker, wait 50ms, end",
+                                        "record \"last\"",
+                                        "error \"oh\", end",
+                                        "hollow, end" };
     write_text("n%u ", 1 + any(nodes));
     if (any(3) == 0) {
         write_text("%s\n", ANY(whole));
@@ -127,15 +156,26 @@ static void write_reply(void)
 
 static void write_blow(void)
 {
-    static const char *const blows[] = { "dies", "recovers", "recovers", "recovers", "dark", "refuses", "unreachable", "closes kept", "resets kept",
-                                         "probes never", "probes after 1ms", "has a", "has b", "has nothing" };
+    static const char *const blows[] = { "dies",        "recovers",     "recovers",         "recovers",
+                                         "dark",        "refuses",      "unreachable",      "closes kept",
+                                         "resets kept", "probes never", "probes after 1ms", "has a",
+                                         "has b",       "has nothing" };
     write_text("n%u %s\n", 1 + any(nodes), ANY(blows));
 }
 
 static void write_whim(void)
 {
-    static const char *const whims[] = { "leaves", "leaves", "resets", "half-closes", "stalls", "reads", "reads", "connects",
-                                         "sends \"GET / HTTP/1.1\\r\\n\"", "sends \"\\r\\n\"", "sends \"x\\r\\n\\r\\n\"" };
+    static const char *const whims[] = { "leaves",
+                                         "leaves",
+                                         "resets",
+                                         "half-closes",
+                                         "stalls",
+                                         "reads",
+                                         "reads",
+                                         "connects",
+                                         "sends \"GET / HTTP/1.1\\r\\n\"",
+                                         "sends \"\\r\\n\"",
+                                         "sends \"x\\r\\n\\r\\n\"" };
     write_text("client c%u %s\n", 1 + any(CLIENTS), ANY(whims));
 }
 
@@ -222,21 +262,22 @@ static bool play_alone(int argc, char **argv)
 int main(int argc, char **argv)
 {
     const char *sweep = getenv("OLLAMAMAX_SWEEP");
-    unsigned step = sweep && *sweep == '1' ? 1 : EVERY, passed = 0, failed = 0;
+    unsigned seeds = sweep && *sweep == '1' ? SEEDS_SWEPT : SEEDS, passed = 0, failed = 0;
     arena_pools_init();
     buf_pools_init();
     conn_pools_init();
     if (argc > 2 && strcmp(argv[1], "--seed") == 0)
         *(play_alone(argc, argv) ? &passed : &failed) += 1;
     else
-        for (uint64_t seed = 1; seed <= SEEDS; seed += step)
+        for (uint64_t seed = 1; seed <= seeds; seed++)
             *(play_seed(seed) ? &passed : &failed) += 1;
     free(text.p);
     free(play_counts().bytes);
     conn_pools_done();
     buf_pools_done();
     arena_pools_done();
-    printf("random plays: %u passed, %u failed (%u answers whole, %u broken, %u under way at the end, %u requests retried)\n", passed,
-           failed, answers[WHOLE], answers[BROKEN], answers[AWAITED] + answers[IN_BODY_OF], retried);
+    printf("random plays: %u passed, %u failed (%u answers whole, %u broken, %u under way at the end, %u requests "
+           "retried)\n",
+           passed, failed, answers[WHOLE], answers[BROKEN], answers[AWAITED] + answers[IN_BODY_OF], retried);
     return failed > 0;
 }

@@ -1,8 +1,8 @@
 /* test/play/stage.h - one run of a play: a world, a fleet and a gateway in it, and the actors around them.
  *
- * There is one stage at a time, as there is one world. Actors' memory never fails; the program's does when a sweep says so.
- * A run is: stage_begin, settings and nodes, stage_open, whatever happens, stage_end, which checks what must hold after
- * every run (truth.c). */
+ * There is one stage at a time, as there is one world. Actors' memory never fails; the program's does when a sweep says
+ * so. A run is: stage_begin, settings and nodes, stage_open, whatever happens, stage_end, which checks what must hold
+ * after every run (truth.c). */
 #pragma once
 #include "fleet/fleet.h"
 #include "gateway/gateway.h"
@@ -16,7 +16,10 @@ struct pad {
     size_t n, cap;
 };
 void pad_put(struct pad *t, struct str s);
-static inline struct str pad_str(const struct pad *t) { return (struct str){ t->p, t->n }; }
+static inline struct str pad_str(const struct pad *t)
+{
+    return (struct str){ t->p, t->n };
+}
 
 /* What a sweep does to a run: nothing, the nth allocation fails, or a connection is cut. */
 struct harm {
@@ -29,9 +32,9 @@ struct harm {
 struct wire {
     struct list link;
     struct peer *peer;
-    void *owner; /* struct caller or struct node_actor */
-    uint64_t bytes[2]; /* FROM_PEER, TO_PEER */
-    bool closed, shut; /* by us, by the other side, or by the network; our side only */
+    void *owner;        /* struct caller or struct node_actor */
+    uint64_t bytes[2];  /* FROM_PEER, TO_PEER */
+    bool closed, shut;  /* by us, by the other side, or by the network; our side only */
     struct seen *asked; /* a node's: what it is answering */
     unsigned probe;     /* and which probe */
 };
@@ -77,7 +80,7 @@ struct node_actor {
     unsigned models_n;
     char loaded[8][64];
     unsigned loaded_n;
-    nsec probes_after; /* < 0: never */
+    nsec probes_after;  /* < 0: never */
     uint64_t probed[4]; /* version, tags, ps, v1/models */
     struct list seen;
     unsigned seen_n;
@@ -143,7 +146,7 @@ struct caller {
 struct caller *client_named(const char *name, bool make);
 void client_asks(struct caller *c, const struct line *l);
 void client_does(struct caller *c, const struct line *l);
-struct reading *client_answer(struct caller *c, unsigned no); /* from 1; 0 = the last */
+struct reading *client_answer(struct caller *c, unsigned no);       /* from 1; 0 = the last */
 struct str answer_field(const struct reading *a, const char *name); /* of the head; NULL bytes if absent */
 void clients_leave(void);
 

@@ -1,6 +1,6 @@
 /* test/play/tongue.h - what nodes say in each dialect: a record with some text, the last record, an error, a hollow
- * chunk, a whole answer. The caller frees. `tag` names the request at its node ("n1/3"), so that bytes of two answers are
- * never alike. */
+ * chunk, a whole answer. The caller frees. `tag` names the request at its node ("n1/3"), so that bytes of two answers
+ * are never alike. */
 #pragma once
 #include "base/str.h"
 

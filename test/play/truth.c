@@ -1,8 +1,8 @@
 /* What must hold after every run, whatever happened in it.
  *
- * An answer that came whole is what one node sent for this very question, from its first byte, and ends with that node's
- * proof, with an error the gateway says is one, or is the gateway's own. What a client got before a break is a beginning of
- * what one node sent. Everything else is a lie, and found here. */
+ * An answer that came whole is what one node sent for this very question, from its first byte, and ends with that
+ * node's proof, with an error the gateway says is one, or is the gateway's own. What a client got before a break is a
+ * beginning of what one node sent. Everything else is a lie, and found here. */
 #include "stage.h"
 #include <stdio.h>
 

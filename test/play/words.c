@@ -39,13 +39,23 @@ static uint64_t measured(const struct line *l, const struct word *w, const struc
 
 nsec word_time(const struct line *l, const struct word *w)
 {
-    static const struct unit units[] = { { "us", 1000 }, { "ms", 1000000 }, { "s", 1000000000 }, { NULL, 0 } };
+    static const struct unit units[] = {
+        {"us",  1000      },
+        { "ms", 1000000   },
+        { "s",  1000000000},
+        { NULL, 0         }
+    };
     return (nsec)measured(l, w, units);
 }
 
 uint64_t word_number(const struct line *l, const struct word *w)
 {
-    static const struct unit units[] = { { "", 1 }, { "KiB", KIB(1) }, { "MiB", MIB(1) }, { NULL, 0 } };
+    static const struct unit units[] = {
+        {"",     1     },
+        { "KiB", KIB(1)},
+        { "MiB", MIB(1)},
+        { NULL,  0     }
+    };
     return measured(l, w, units);
 }
 
