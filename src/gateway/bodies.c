@@ -16,30 +16,31 @@ static enum fail count_in(struct exchange *x, size_t n)
     struct gateway *g = x->worker->gateway;
     size_t before;
 
-    if (n <= COUNTED_FROM)
-        return OK;
     before = atomic_fetch_add_explicit(&g->bodies, n, memory_order_relaxed);
     x->in.counted += n;
     return before + n > x->settings->bodies_max ? FAIL_bodies_full : OK;
 }
 
+/* What has arrived counts, not what was promised: or a few clients that promise much and send nothing would keep all others out. */
+enum fail body_arrived(struct exchange *x)
+{
+    size_t have = buf_len(&x->in.body_buf);
+
+    return have > COUNTED_FROM ? count_in(x, have - x->in.counted) : OK;
+}
+
 enum fail body_begin(struct exchange *x, uint64_t length)
 {
-    enum fail f = length ? count_in(x, (size_t)length) : OK;
-
-    return f || !length ? f : buf_reserve(&x->in.body_buf, (size_t)length);
+    return length ? buf_reserve(&x->in.body_buf, (size_t)length) : OK;
 }
 
 enum fail body_append(struct exchange *x, struct str piece)
 {
-    size_t cap = x->in.body_buf.cap;
     enum fail f = buf_len(&x->in.body_buf) + piece.n > x->settings->body_max ? FAIL_body_too_large : OK;
 
     if (!f)
         f = buf_append(&x->in.body_buf, piece);
-    if (!f && x->in.body_buf.cap > cap && x->in.framing == BODY_CHUNKED)
-        f = count_in(x, x->in.body_buf.cap - cap);
-    return f;
+    return f ? f : body_arrived(x);
 }
 
 void body_release(struct exchange *x)

@@ -341,6 +341,7 @@ static bool read_into_body(struct client *c)
     struct exchange *x = c->x;
     struct buf *b = &x->in.body_buf;
     size_t room = buf_room(b);
+    enum fail f;
     ssize_t n;
 
     if (c->state != CLIENT_BODY || c->body.framing != BODY_LENGTH || x->in.take_piece || !x->in.wanted || !room ||
@@ -353,7 +354,10 @@ static bool read_into_body(struct client *c)
         return true;
     b->end += (size_t)n;
     c->body.left -= (uint64_t)n;
-    if (c->body.left)
+    f = body_arrived(x);
+    if (f)
+        body_failed(c, f);
+    else if (c->body.left)
         deadline(c, worker_settings(c->worker)->client_idle_timeout);
     else
         body_complete(c);

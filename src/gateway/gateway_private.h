@@ -50,6 +50,7 @@ enum step choose_nobody_up(struct exchange *x, enum fail why); /* answers with e
 /* bodies.c */
 enum fail body_begin(struct exchange *x, uint64_t length); /* room for a body of known length */
 enum fail body_append(struct exchange *x, struct str piece);
+enum fail body_arrived(struct exchange *x); /* more of it is in the buffer: FAIL_bodies_full */
 void body_release(struct exchange *x);
 /* zstd bodies of /v1 routes; small ones at once, larger ones on a lane: STEP_WAIT, then exchange_wake. */
 enum step body_unpack(struct exchange *x);

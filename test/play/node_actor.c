@@ -48,10 +48,7 @@ static void say(struct seen *s, struct str bytes)
 static void say_line(struct seen *s, const char *format, const char *text)
 {
     char *line = NULL;
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wformat-nonliteral"
     int n = asprintf(&line, format, text);
-#pragma GCC diagnostic pop
     assume(n >= 0);
     say(s, (struct str){ line, (size_t)n });
     free(line);

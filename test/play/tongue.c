@@ -116,8 +116,6 @@ bool tongue_streams(enum tongue t, struct str body)
                : str_find(body, STR("\"stream\":true")) >= 0 || str_find(body, STR("\"stream\": true")) >= 0;
 }
 
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wformat-nonliteral"
 static char *said(const char *format, const char *first, const char *second)
 {
     char *text = NULL;
@@ -125,7 +123,6 @@ static char *said(const char *format, const char *first, const char *second)
     assume(n >= 0);
     return text;
 }
-#pragma GCC diagnostic pop
 
 char *tongue_record(enum tongue t, const char *text, const char *tag)
 {
