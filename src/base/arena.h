@@ -1,11 +1,12 @@
 /* base/arena.h - memory with one owner, freed all at once.
  *
  * Embedded in its owner (an exchange, a configuration). The first block is 4 KiB, further ones 16 KiB, from slabs that
- * all arenas share; a larger piece gets a block of its own from malloc. Not thread-safe: one owner, one worker at a time.
- * Failure: NULL; `failed` stays set, so a builder may ask once at its end. With PLAIN_MEMORY each piece is a malloc. */
+ * all arenas share; a larger piece gets a block of its own from malloc. Not thread-safe: one owner, one worker at a
+ * time. Failure: NULL; `failed` stays set, so a builder may ask once at its end. With PLAIN_MEMORY each piece is a
+ * malloc. */
 #pragma once
-#include "base/types.h"
 #include "base/str.h"
+#include "base/types.h"
 
 struct arena {
     struct arena_block *blocks; /* newest first */
@@ -19,7 +20,10 @@ void arena_pools_done(void);
 /* Bytes in the blocks of all arenas. */
 size_t arena_bytes_live(void);
 
-static inline void arena_init(struct arena *a) { *a = (struct arena){ 0 }; }
+static inline void arena_init(struct arena *a)
+{
+    *a = (struct arena){ 0 };
+}
 void arena_done(struct arena *a);
 void *arena_more(struct arena *a, size_t n); /* slow path of arena_take */
 /* Uninitialised, aligned to 8. */

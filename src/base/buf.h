@@ -19,9 +19,18 @@ static inline struct str buf_str(const struct buf *b)
 {
     return b->block ? (struct str){ b->block + b->start, b->end - b->start } : STR_NONE;
 }
-static inline size_t buf_len(const struct buf *b) { return b->end - b->start; }
-static inline size_t buf_room(const struct buf *b) { return b->cap - b->end; }
-static inline char *buf_tail(struct buf *b) { return b->block ? b->block + b->end : NULL; }
+static inline size_t buf_len(const struct buf *b)
+{
+    return b->end - b->start;
+}
+static inline size_t buf_room(const struct buf *b)
+{
+    return b->cap - b->end;
+}
+static inline char *buf_tail(struct buf *b)
+{
+    return b->block ? b->block + b->end : NULL;
+}
 /* At least n bytes of room behind the data; moves the data to a larger block, or to the front, when it must. */
 enum fail buf_reserve(struct buf *b, size_t n);
 enum fail buf_append(struct buf *b, struct str bytes);
@@ -41,8 +50,14 @@ void text_putc(struct text *t, char c);
 void text_u64(struct text *t, uint64_t v);
 void text_i64(struct text *t, int64_t v);
 void text_printf(struct text *t, const char *format, ...) __attribute__((format(printf, 2, 3)));
-static inline struct str text_str(const struct text *t) { return buf_str(&t->buf); }
-static inline void text_free(struct text *t) { buf_free(&t->buf); }
+static inline struct str text_str(const struct text *t)
+{
+    return buf_str(&t->buf);
+}
+static inline void text_free(struct text *t)
+{
+    buf_free(&t->buf);
+}
 
 /* Small fixed-size formatting for heads and headers: writes decimal digits at `at`, returns the end. */
 char *put_u64(char *at, uint64_t v);

@@ -6,9 +6,18 @@
 struct list {
     struct list *next, *prev;
 };
-static inline void list_init(struct list *head) { head->next = head->prev = head; }
-static inline bool list_empty(const struct list *head) { return head->next == head; }
-static inline bool list_linked(const struct list *link) { return link->next != NULL; }
+static inline void list_init(struct list *head)
+{
+    head->next = head->prev = head;
+}
+static inline bool list_empty(const struct list *head)
+{
+    return head->next == head;
+}
+static inline bool list_linked(const struct list *link)
+{
+    return link->next != NULL;
+}
 static inline void list_insert(struct list *link, struct list *prev, struct list *next)
 {
     link->next = next;
@@ -16,8 +25,14 @@ static inline void list_insert(struct list *link, struct list *prev, struct list
     prev->next = link;
     next->prev = link;
 }
-static inline void list_push(struct list *head, struct list *link) { list_insert(link, head->prev, head); }
-static inline void list_push_front(struct list *head, struct list *link) { list_insert(link, head, head->next); }
+static inline void list_push(struct list *head, struct list *link)
+{
+    list_insert(link, head->prev, head);
+}
+static inline void list_push_front(struct list *head, struct list *link)
+{
+    list_insert(link, head, head->next);
+}
 static inline void list_del(struct list *link)
 {
     link->next->prev = link->prev;
@@ -29,8 +44,14 @@ static inline void list_del_if(struct list *link)
     if (list_linked(link))
         list_del(link);
 }
-static inline struct list *list_first(struct list *head) { return list_empty(head) ? NULL : head->next; }
-static inline struct list *list_last(struct list *head) { return list_empty(head) ? NULL : head->prev; }
+static inline struct list *list_first(struct list *head)
+{
+    return list_empty(head) ? NULL : head->next;
+}
+static inline struct list *list_last(struct list *head)
+{
+    return list_empty(head) ? NULL : head->prev;
+}
 static inline struct list *list_pop(struct list *head)
 {
     struct list *l = list_first(head);

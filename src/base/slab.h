@@ -1,10 +1,10 @@
 /* base/slab.h - objects of one size, counted and named, reused without asking malloc.
  *
  * One per object kind, for the life of the process (init at start, done at exit). Every worker has a magazine of free
- * objects of its own; full or empty magazines are exchanged with a depot under a lock, so an object may be given back on
- * another worker than took it. Which magazine: sys_worker_no() (base/sys.h); threads that are no workers use the depot.
- * Slabs register themselves by name: slab_each() feeds /api/memory and the metrics.
- * With PLAIN_MEMORY, or after slab_plain(true) (memory.pools: off), every take is a malloc; counters still work. */
+ * objects of its own; full or empty magazines are exchanged with a depot under a lock, so an object may be given back
+ * on another worker than took it. Which magazine: sys_worker_no() (base/sys.h); threads that are no workers use the
+ * depot. Slabs register themselves by name: slab_each() feeds /api/memory and the metrics. With PLAIN_MEMORY, or after
+ * slab_plain(true) (memory.pools: off), every take is a malloc; counters still work. */
 #pragma once
 #include "base/str.h"
 
@@ -16,8 +16,9 @@ struct slab {
 struct slab_count {
     const char *name;
     size_t object_bytes;
-    int64_t live, free, peak; /* objects; peak of live: exact for one worker, with several it may miss what magazines held */
-    uint64_t hits, misses;    /* takes served from memory at hand / by malloc */
+    int64_t live, free,
+        peak; /* objects; peak of live: exact for one worker, with several it may miss what magazines held */
+    uint64_t hits, misses; /* takes served from memory at hand / by malloc */
 };
 void slab_init(struct slab *s, const char *name, size_t object_bytes);
 /* All objects must have been given back: assumed, with the slab's name in the message. */

@@ -14,19 +14,34 @@ struct str {
 /* For printf: "%.*s". */
 #define STR_ARG(s) (int)(s).n, (s).p
 
-static inline struct str str_of(const char *z) { return (struct str){ z, z ? strlen(z) : 0 }; }
-static inline struct str str_span(const char *from, const char *to) { return (struct str){ from, (size_t)(to - from) }; }
-static inline bool str_eq(struct str a, struct str b) { return a.n == b.n && (a.n == 0 || memcmp(a.p, b.p, a.n) == 0); }
+static inline struct str str_of(const char *z)
+{
+    return (struct str){ z, z ? strlen(z) : 0 };
+}
+static inline struct str str_span(const char *from, const char *to)
+{
+    return (struct str){ from, (size_t)(to - from) };
+}
+static inline bool str_eq(struct str a, struct str b)
+{
+    return a.n == b.n && (a.n == 0 || memcmp(a.p, b.p, a.n) == 0);
+}
 /* Without the first n bytes / only the first n bytes; n may exceed the length. */
 static inline struct str str_drop(struct str s, size_t n)
 {
     n = MIN(n, s.n);
     return n ? (struct str){ s.p + n, s.n - n } : s;
 }
-static inline struct str str_take(struct str s, size_t n) { return (struct str){ s.p, MIN(n, s.n) }; }
+static inline struct str str_take(struct str s, size_t n)
+{
+    return (struct str){ s.p, MIN(n, s.n) };
+}
 /* ASCII letters compare equal in either case. */
 bool str_same_nocase(const char *a, const char *b, size_t n);
-static inline bool str_eq_nocase(struct str a, struct str b) { return a.n == b.n && str_same_nocase(a.p, b.p, a.n); }
+static inline bool str_eq_nocase(struct str a, struct str b)
+{
+    return a.n == b.n && str_same_nocase(a.p, b.p, a.n);
+}
 static inline bool str_starts(struct str s, struct str prefix)
 {
     return s.n >= prefix.n && str_eq(str_take(s, prefix.n), prefix);

@@ -28,7 +28,8 @@ enum fail sys_write_file(const char *path, struct str bytes);
 int sys_open_append(const char *path);
 enum fail sys_append(int fd, struct str bytes);
 void sys_close_file(int fd);
-/* Cores this process may use (cgroup v1/v2 quota and affinity), own resident bytes, the cgroup's or machine's memory. */
+/* Cores this process may use (cgroup v1/v2 quota and affinity), own resident bytes, the cgroup's or machine's memory.
+ */
 unsigned sys_cores(void);
 size_t sys_rss(void);
 size_t sys_memory_limit(void);

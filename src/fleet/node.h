@@ -67,7 +67,8 @@ struct node {
     uint64_t round_asked, round_told; /* inventory round its tags were last asked in, and told */
     struct listing *tags, *ps;        /* latest; NULL until told */
     nsec tags_at, ps_at;
-    uint64_t tags_asked, tags_told; /* the fleet's count of refreshes when they were last asked for; and when told ones were */
+    uint64_t tags_asked,
+        tags_told;          /* the fleet's count of refreshes when they were last asked for; and when told ones were */
     struct node *next_gone; /* to be freed after the lock */
 };
 #define NO_PLACE UINT32_MAX

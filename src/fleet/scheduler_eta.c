@@ -105,14 +105,33 @@ static uint32_t among_equals(struct scheduler *s, const struct job *j, const str
     return best;
 }
 
-uint32_t scheduler_eta(struct scheduler *s, const struct job *j, double now, uint32_t *out_wait_for)
+static struct best look(struct scheduler *s, const struct job *j, double now)
 {
     eta_score(s, j, now);
-    struct best b = find_best(s, j->model);
+    return find_best(s, j->model);
+}
+
+/* What is known of a busy node's slots was worked out when something last happened there. Before anybody waits for it
+ * that is done anew. */
+static bool is_fresh(struct scheduler *s, uint32_t node, uint32_t model, double now)
+{
+    if (s->machine[node].refreshed == now)
+        return true;
+    ledger_refresh(s, node, now);
+    ledger_refresh_pair(s, node, model, now);
+    return false;
+}
+
+uint32_t scheduler_eta(struct scheduler *s, const struct job *j, double now, uint32_t *out_wait_for)
+{
+    float below = (float)s->settings.wait_below;
+    struct best b = look(s, j, now);
+    while (b.free != NONE && b.busy_t < below * b.free_t && !is_fresh(s, b.busy, j->model, now))
+        b = look(s, j, now);
     s->candidates = b.frees;
     if (b.free == NONE)
         return NONE;
-    if (b.busy_t < (float)s->settings.wait_below * b.free_t) {
+    if (b.busy_t < below * b.free_t) {
         *out_wait_for = b.busy;
         return NONE;
     }

@@ -51,23 +51,38 @@ static double rest_of(const struct scheduler *s, const struct job *j, double now
     return fmax(j->expected_end - now, SECOND_HELPING * answer);
 }
 
-/* Seconds until the nth lease of the node (of one model, or of any) ends. */
+/* The nth least is wanted: keeps the least ones, in order. */
+static void keep_least(double *least, uint32_t *n, uint32_t most, double v)
+{
+    uint32_t i = *n;
+    if (i < most)
+        ++*n;
+    else if (v < least[most - 1])
+        i = most - 1;
+    else
+        return;
+    for (; i && least[i - 1] > v; i--)
+        least[i] = least[i - 1];
+    least[i] = v;
+}
+
+/* Seconds until the nth lease of the node (of one model, or of any) ends. Beyond the leases there are, those that will
+ * follow them are counted, each as long as these are in the mean. */
 static double nth_end(const struct scheduler *s, uint32_t node, uint32_t model, uint32_t nth, double now)
 {
-    double least[NTH_MOST];
-    uint32_t n = 0, keep = MIN(nth, NTH_MOST);
+    double least[NTH_MOST], service = 0;
+    uint32_t kept = 0, n = 0;
     for (uint32_t l = s->machine[node].leases; l != NONE; l = s->job[l].next) {
         if (model != NONE && s->job[l].model != model)
             continue;
-        double rest = rest_of(s, &s->job[l], now);
-        uint32_t i = n < keep ? n++ : n;
-        for (; i && least[i - 1] > rest; i--)
-            if (i < n)
-                least[i] = least[i - 1];
-        if (i < n)
-            least[i] = rest;
+        n++;
+        service += s->job[l].expected_end - s->job[l].granted;
+        keep_least(least, &kept, NTH_MOST, rest_of(s, &s->job[l], now));
     }
-    return n ? fmax(least[n - 1], SOON) : SOON;
+    if (!n)
+        return SOON;
+    uint32_t round = (nth - 1) / n, which = MIN((nth - 1) % n, kept - 1);
+    return fmax(least[which] + round * service / n, SOON);
 }
 
 static bool askable(const struct machine *m)
@@ -115,7 +130,8 @@ void ledger_refresh_pair(struct scheduler *s, uint32_t node, uint32_t model, dou
 
 void ledger_refresh(struct scheduler *s, uint32_t node, double now)
 {
-    s->slot_floor[node] = 1e-3f;
+    s->slot_floor[node] = (float)SOON;
+    s->machine[node].refreshed = now;
     refresh_own(s, node, now);
 }
 

@@ -87,6 +87,7 @@ struct machine { /* what is known of a node and not needed for each choice */
     uint32_t residents; /* first of a list of models */
     uint64_t vram, vram_used, labels, id, salt;
     double load_ends;
+    double refreshed; /* when slot_at was worked out */
     double credit;
     uint64_t last_turn;
     float latency;

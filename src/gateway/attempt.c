@@ -2,8 +2,9 @@
  *
  *     take a connection -> (dial) -> send -> head -> body ... -> over
  *
- * A kept connection that turns out dead before its first byte is dialled anew once on the same node: nothing says that the node is ill, and
- * llama-server closes after each stream. Routes that must not be sent twice never use a kept connection in the first place. */
+ * A kept connection that turns out dead before its first byte is dialled anew once on the same node: nothing says that
+ * the node is ill, and llama-server closes after each stream. Routes that must not be sent twice never use a kept
+ * connection in the first place. */
 #include "gateway/gateway_private.h"
 
 /* ---- letting go -------------------------------------------------------------------------------------------------- */
@@ -11,8 +12,13 @@
 /* The lease goes back with how it ended, in the same call that teaches the fleet. */
 static void end_lease(struct exchange *x, enum fail why, bool client_left)
 {
-    struct attempt_end end = { .why = why, .status = x->up.status, .client_left = client_left, .first_byte = x->up.first_byte,
-                               .ended = worker_now(x->worker), .figures = x->up.figures, .error_text = x->up.said_text };
+    struct attempt_end end = { .why = why,
+                               .status = x->up.status,
+                               .client_left = client_left,
+                               .first_byte = x->up.first_byte,
+                               .ended = worker_now(x->worker),
+                               .figures = x->up.figures,
+                               .error_text = x->up.said_text };
     struct orders o;
 
     if (!x->ticket.lease.node)
@@ -65,7 +71,8 @@ static enum step failed(struct exchange *x, enum fail why)
     return choose_elsewhere(x, why);
 }
 
-/* While nothing has gone to the client, an answer that broke off is as good as none: another node may give a whole one. */
+/* While nothing has gone to the client, an answer that broke off is as good as none: another node may give a whole one.
+ */
 static enum fail as_if_unanswered(enum fail why)
 {
     if (why == FAIL_inter_chunk_timeout)
@@ -101,13 +108,17 @@ static void expect_answer(struct exchange *x)
     nsec patience = x->up.patience ? x->up.patience : s->first_byte_timeout;
     bool may_load = x->ticket.model_hash && !x->ticket.lease.known_loaded;
 
-    attempt_wait(x, patience + (may_load ? s->load_timeout : 0), may_load ? FAIL_load_timeout : FAIL_first_byte_timeout);
+    attempt_wait(x, patience + (may_load ? s->load_timeout : 0),
+                 may_load ? FAIL_load_timeout : FAIL_first_byte_timeout);
 }
 
 static enum step send_request(struct exchange *x)
 {
     struct str head = forward_request_head(x);
-    struct iovec v[2] = { { (void *)head.p, head.n }, { (void *)x->up.body.p, x->up.body.n } };
+    struct iovec v[2] = {
+        {(void *)head.p,        head.n      },
+        { (void *)x->up.body.p, x->up.body.n}
+    };
 
     if (!head.p)
         return failed(x, FAIL_no_memory);

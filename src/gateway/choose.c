@@ -1,7 +1,7 @@
 /* Asking the fleet for a node, and what follows when an attempt on one has failed.
  *
- * The ticket is embedded in the exchange; while it waits the fleet holds it. A grant or refusal of a waiting ticket comes as a posted bit,
- * so that it is always taken on the exchange's own worker. */
+ * The ticket is embedded in the exchange; while it waits the fleet holds it. A grant or refusal of a waiting ticket
+ * comes as a posted bit, so that it is always taken on the exchange's own worker. */
 #include "gateway/gateway_private.h"
 
 /* ---- asking ------------------------------------------------------------------------------------------------------ */
@@ -123,8 +123,8 @@ static enum step last_answer(struct exchange *x)
         answer_retry_advice(x, why);
         return answer(x, x->up.said_status, x->up.said_type, x->up.said);
     }
-    return answer_failf(x, why, "%.*s (node %s, %u attempt%s)", STR_ARG(fail_sentence(why)), x->up.node_name, x->up.attempts,
-                        x->up.attempts == 1 ? "" : "s");
+    return answer_failf(x, why, "%.*s (node %s, %u attempt%s)", STR_ARG(fail_sentence(why)), x->up.node_name,
+                        x->up.attempts, x->up.attempts == 1 ? "" : "s");
 }
 
 static enum step refused(struct exchange *x)
@@ -157,8 +157,9 @@ static nsec pause_before(struct exchange *x)
 enum step choose_elsewhere(struct exchange *x, enum fail why)
 {
     bool counts = !fail_is_free_retry(why);
-    bool may = fail_may_go_elsewhere(why) && !x->out.head_sent && !(x->route.row && x->route.row->flags & ROUTE_NO_RETRY) &&
-               x->owner_kind == OWNER_CLIENT && (!counts || x->up.counted < x->settings->retry_max) && x->ticket.tried_n < TRIED_MAX;
+    bool may = fail_may_go_elsewhere(why) && !x->out.head_sent &&
+               !(x->route.row && x->route.row->flags & ROUTE_NO_RETRY) && x->owner_kind == OWNER_CLIENT &&
+               (!counts || x->up.counted < x->settings->retry_max) && x->ticket.tried_n < TRIED_MAX;
 
     x->up.last_why = why;
     remember_tried(&x->ticket, x->up.node_id);

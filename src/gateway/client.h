@@ -2,8 +2,8 @@
  *
  *     IDLE -> HEAD -> BODY -> BUSY -> (IDLE | LINGER | closed)
  *
- * IDLE holds no buffer. BUSY keeps watching: a FIN or reset from the client cancels its exchange at once. LINGER reads away what a
- * refused request still sends, so that the client gets to read the refusal (RFC 9112 section 9.6). */
+ * IDLE holds no buffer. BUSY keeps watching: a FIN or reset from the client cancels its exchange at once. LINGER reads
+ * away what a refused request still sends, so that the client gets to read the refusal (RFC 9112 section 9.6). */
 #pragma once
 #include "gateway/exchange.h"
 
@@ -11,22 +11,22 @@ enum client_state { CLIENT_IDLE, CLIENT_HEAD, CLIENT_BODY, CLIENT_BUSY, CLIENT_L
 struct client {
     struct conn conn;
     struct worker *worker;
-    struct list link;        /* worker->clients */
-    struct list due;         /* worker->due */
+    struct list link; /* worker->clients */
+    struct list due;  /* worker->due */
     struct exchange *x;
     enum client_state state;
     bool keep_alive, http10, head_request, chunked, loopback, doomed, pumping, draining, held;
     unsigned served;
-    size_t lingered;         /* bytes read away */
-    uint64_t taken;          /* conn.bytes_out when last looked at */
-    struct buf in;           /* bytes of an unfinished head, or of pipelined requests */
-    struct http_body body;   /* of the running request */
-    struct buf out;          /* records that wait for their millisecond */
+    size_t lingered;       /* bytes read away */
+    uint64_t taken;        /* conn.bytes_out when last looked at */
+    struct buf in;         /* bytes of an unfinished head, or of pipelined requests */
+    struct http_body body; /* of the running request */
+    struct buf out;        /* records that wait for their millisecond */
     nsec last_write;
-    struct timer timer;      /* lazy */
+    struct timer timer; /* lazy */
     nsec deadline;
     uint8_t peer_n;
-    char peer[47];           /* the address as text, made once: each record wants it */
+    char peer[47]; /* the address as text, made once: each record wants it */
 };
 void client_pools_init(void);
 void client_pools_done(void);

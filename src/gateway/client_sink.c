@@ -1,9 +1,10 @@
 /* Answers onto a client's wire: head, chunked or counted body, and at most one write per stream and millisecond.
  *
- * The first write goes out at once. A later one goes out at once too if a millisecond has passed since the last; otherwise its bytes wait in
- * c->out, and the client in the worker's list of due ones, oldest first: one timer serves all. A burst of records so costs one
- * write instead of one each, and nobody below 1,000 records a second waits. Meanwhile the node is not read either: what it sends gathers in
- * the socket, and is read and written at once when the millisecond is over. Bytes that can be written are never copied. */
+ * The first write goes out at once. A later one goes out at once too if a millisecond has passed since the last;
+ * otherwise its bytes wait in c->out, and the client in the worker's list of due ones, oldest first: one timer serves
+ * all. A burst of records so costs one write instead of one each, and nobody below 1,000 records a second waits.
+ * Meanwhile the node is not read either: what it sends gathers in the socket, and is read and written at once when the
+ * millisecond is over. Bytes that can be written are never copied. */
 #include "base/stamp.h"
 #include "gateway/gateway_private.h"
 
@@ -224,4 +225,6 @@ static void sink_ended(struct exchange *x, enum fail why)
     client_answered(x->owner, x->out.complete && (!why || x->out.broken == BREAK_CLEAN));
 }
 
-const struct sink_ops client_sink = { .head = sink_head, .push = sink_push, .ended = sink_ended, .waiting = sink_waiting };
+const struct sink_ops client_sink = {
+    .head = sink_head, .push = sink_push, .ended = sink_ended, .waiting = sink_waiting
+};

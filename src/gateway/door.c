@@ -1,5 +1,6 @@
-/* The door: what can be said from the head alone is said before a byte of the body is read - where the request may come from,
- * whether there is such a route, who may use it, and how large a body may be. Then the body is gathered (or streamed, for blobs). */
+/* The door: what can be said from the head alone is said before a byte of the body is read - where the request may come
+ * from, whether there is such a route, who may use it, and how large a body may be. Then the body is gathered (or
+ * streamed, for blobs). */
 #include "gateway/gateway_private.h"
 
 /* ---- pages of other people (ollama-api 4.7) ---------------------------------------------------------------------- */
@@ -35,7 +36,8 @@ static enum step judge_origin(struct exchange *x)
 static enum step unknown_path(struct exchange *x)
 {
     if (route_lacks_v1(x->in.path))
-        return answer_failf(x, FAIL_not_found, "404 page not found\nThis path exists as /v1%.*s: the client's base URL lacks /v1.\n",
+        return answer_failf(x, FAIL_not_found,
+                            "404 page not found\nThis path exists as /v1%.*s: the client's base URL lacks /v1.\n",
                             STR_ARG(x->in.path));
     return answer_fail(x, FAIL_not_found, STR("404 page not found"));
 }

@@ -1,7 +1,8 @@
 /* The driver. One table of stages, one loop that walks it, one exit.
  *
- * Explicit state rather than coroutines: an exchange can be inspected, cancelled and simulated at every point where it waits. The price is
- * that a stage which waits must leave everything it needs in the exchange; the sections of the struct are the record of that. */
+ * Explicit state rather than coroutines: an exchange can be inspected, cancelled and simulated at every point where it
+ * waits. The price is that a stage which waits must leave everything it needs in the exchange; the sections of the
+ * struct are the record of that. */
 #include "gateway/exchange.h"
 #include "gateway/finish.h"
 #include "gateway/gateway_private.h"
@@ -13,9 +14,12 @@ static const struct {
     const char *name;
     enum step (*enter)(struct exchange *x);
 } road[] = {
-    [STAGE_DOOR] = { "door", door_enter },       [STAGE_ROUTE] = { "route", route_enter },
-    [STAGE_LOCAL] = { "local", local_enter },    [STAGE_CHOOSE] = { "choose", choose_enter },
-    [STAGE_ATTEMPT] = { "attempt", attempt_enter }, [STAGE_RELAY] = { "relay", relay_enter },
+    [STAGE_DOOR] = {"door",     door_enter   },
+      [STAGE_ROUTE] = { "route",   route_enter  },
+    [STAGE_LOCAL] = { "local",   local_enter  },
+      [STAGE_CHOOSE] = { "choose",  choose_enter },
+    [STAGE_ATTEMPT] = { "attempt", attempt_enter},
+      [STAGE_RELAY] = { "relay",   relay_enter  },
 };
 
 void exchange_pools_init(void)

@@ -1,8 +1,8 @@
 /* gateway/exchange.h - one piece of work: the request object that walks the road (design: decisions 2 and section 3).
  *
- * It has one owner (a client's connection, a parent exchange, or the fleet itself) and one sink that the owner gave; it lives on one
- * worker from exchange_new to its one exit and never moves. Each stage fills its own section and reads earlier ones. Other threads only
- * post bits to `mail`. The road:
+ * It has one owner (a client's connection, a parent exchange, or the fleet itself) and one sink that the owner gave; it
+ * lives on one worker from exchange_new to its one exit and never moves. Each stage fills its own section and reads
+ * earlier ones. Other threads only post bits to `mail`. The road:
  *
  *     door -> route -> local -> choose -> attempt -> relay -> finish
  *                                  ^---------'            one backward edge, while not one byte has gone to the sink
@@ -22,13 +22,15 @@ enum stage { STAGE_DOOR, STAGE_ROUTE, STAGE_LOCAL, STAGE_CHOOSE, STAGE_ATTEMPT, 
 enum step { STEP_NEXT, STEP_WAIT, STEP_AGAIN /* back to choose */, STEP_FINISH };
 
 struct exchange;
-/* Where the bytes go: the owner's. head, then push..., then ended, exactly once and last; the exchange is gone after `ended` returns. */
+/* Where the bytes go: the owner's. head, then push..., then ended, exactly once and last; the exchange is gone after
+ * `ended` returns. */
 struct sink_ops {
     /* x->out says status, type and length; called before the first push. */
     void (*head)(struct exchange *x);
     /* Whole records, lent for the call. `last`: the answer is complete with these (may be empty). */
     void (*push)(struct exchange *x, struct str bytes, bool last);
-    /* Over. why OK: `last` was pushed. Otherwise the answer broke: either nothing was sent, or the sink ends it as broken. */
+    /* Over. why OK: `last` was pushed. Otherwise the answer broke: either nothing was sent, or the sink ends it as
+     * broken. */
     void (*ended)(struct exchange *x, enum fail why);
     /* Bytes that wait for a slow reader; NULL: none ever. */
     size_t (*waiting)(const struct exchange *x);
@@ -40,87 +42,88 @@ struct node_conn;
 struct exchange {
     struct mail mail;
     struct worker *worker;
-    struct list link;              /* worker->exchanges */
+    struct list link; /* worker->exchanges */
     uint64_t id;
     enum record_owner owner_kind;
-    void *owner;                   /* struct client, struct fanout (parent's), struct probe */
+    void *owner; /* struct client, struct fanout (parent's), struct probe */
     const struct sink_ops *sink;
     const struct gateway_settings *settings; /* pinned */
     struct arena arena;
-    struct timer timer;            /* a stage's own: set with exchange_pause */
+    struct timer timer; /* a stage's own: set with exchange_pause */
     void (*timed)(struct exchange *x);
     enum stage stage;
-    bool over;                     /* ended; stays only until its mail has come home */
+    bool over; /* ended; stays only until its mail has come home */
 
-    struct {                       /* the request, as it came in */
+    struct { /* the request, as it came in */
         enum http_method method;
         int minor;
-        struct str path, query;    /* tidied; query without '?' */
+        struct str path, query; /* tidied; query without '?' */
         struct str host, origin, user_agent, accept, content_type, authorization, encoding;
         struct str request_id, traceparent, tenant, deadline_ms, pin, priority, via, cors_method;
-        struct str forward;        /* header lines that go on to nodes, "Name: value\r\n"... */
-        struct str body;           /* whole; in the arena or in body_buf */
+        struct str forward; /* header lines that go on to nodes, "Name: value\r\n"... */
+        struct str body;    /* whole; in the arena or in body_buf */
         struct buf body_buf;
         size_t counted;            /* of it towards limits.bodies */
         enum http_framing framing; /* of the body, and its length if told */
         uint64_t length;
         bool expects, continued, wanted, body_whole;
-        void (*take_piece)(struct exchange *x, struct str piece, bool last); /* set: the body is streamed, not gathered (blobs) */
-        bool loopback;             /* peer is loopback and no proxy's header says otherwise */
-        nsec wall, at;             /* head complete */
+        void (*take_piece)(struct exchange *x, struct str piece,
+                           bool last); /* set: the body is streamed, not gathered (blobs) */
+        bool loopback;                 /* peer is loopback and no proxy's header says otherwise */
+        nsec wall, at;                 /* head complete */
     } in;
-    struct {                       /* route */
+    struct { /* route */
         const struct route *row;
         struct str rest;
         struct peek peek;
-        struct str model;          /* as the client spells it */
+        struct str model; /* as the client spells it */
     } route;
-    struct ticket ticket;          /* choose */
-    struct {                       /* attempt */
+    struct ticket ticket; /* choose */
+    struct {              /* attempt */
         struct node_conn *conn;
-        struct str method, path;   /* of the node request; fan-outs and probes set their own */
-        struct str body;           /* sent with the head */
-        int64_t body_length;       /* of a counted body, sent or to be streamed */
-        bool chunked_body;         /* streamed, length unknown */
-        void (*on_sent)(struct exchange *x);    /* set: the body is streamed; the head has gone out, the body may follow */
+        struct str method, path;             /* of the node request; fan-outs and probes set their own */
+        struct str body;                     /* sent with the head */
+        int64_t body_length;                 /* of a counted body, sent or to be streamed */
+        bool chunked_body;                   /* streamed, length unknown */
+        void (*on_sent)(struct exchange *x); /* set: the body is streamed; the head has gone out, the body may follow */
         void (*on_drained)(struct exchange *x); /* all that was written to the node has left */
-        unsigned attempts, redials, counted; /* counted: retries that used up the budget */
+        unsigned attempts, redials, counted;    /* counted: retries that used up the budget */
         enum fail last_why;
         uint64_t node_id;
         nsec began, sent, first_byte, retry_at;
         nsec connect_ns;
-        nsec patience;             /* until the first byte and between two; 0 = as the settings say */
+        nsec patience; /* until the first byte and between two; 0 = as the settings say */
         int status;
         enum record_form form;
-        enum dialect dialect;      /* of the node's records */
-        struct buf hold;           /* unfinished record; whole unstreamed body; body of an error answer */
-        bool let_through;          /* inside a record over 256 KiB */
-        bool large_is_last;        /* which has said done:true */
+        enum dialect dialect; /* of the node's records */
+        struct buf hold;      /* unfinished record; whole unstreamed body; body of an error answer */
+        bool let_through;     /* inside a record over 256 KiB */
+        bool large_is_last;   /* which has said done:true */
         bool proven, failed_in_band, hollow;
         struct figures figures;
-        int said_status;           /* last error answer of a node, kept until nobody else is left to ask */
+        int said_status;                       /* last error answer of a node, kept until nobody else is left to ask */
         struct str said_type, said, said_text; /* its type, body and message; in the arena */
         char node_name[RECORD_NODE];
         bool simulated;
     } up;
-    struct {                       /* out: the answer's head */
+    struct { /* out: the answer's head */
         int status;
         struct str content_type;
-        struct str headers;        /* further lines, in the arena */
-        int64_t length;            /* -1 unknown */
+        struct str headers; /* further lines, in the arena */
+        int64_t length;     /* -1 unknown */
         bool head_sent, stream, from_node, complete;
-        unsigned broken;           /* BREAK_ */
+        unsigned broken; /* BREAK_ */
     } out;
-    struct {                       /* tally */
-        uint64_t bytes_in;         /* of a streamed body */
+    struct {               /* tally */
+        uint64_t bytes_in; /* of a streamed body */
         uint64_t bytes_out;
         uint32_t records;
-        nsec first, last;          /* bytes to the sink */
+        nsec first, last; /* bytes to the sink */
         nsec asked, granted, queued;
         enum fail why;
         int status;
     } tally;
-    void *local;                   /* what the local stage waits with (a fan-out, a blob, a zstd job); in the arena */
+    void *local; /* what the local stage waits with (a fan-out, a blob, a zstd job); in the arena */
     void (*local_stop)(struct exchange *x, enum fail why); /* set while it must be told of a cancel */
 };
 
@@ -129,13 +132,15 @@ void exchange_pools_init(void);
 void exchange_pools_done(void);
 /* NULL when memory is out. Owner and sink are set by the caller, then exchange_start. */
 struct exchange *exchange_new(struct worker *w, enum record_owner kind, void *owner, const struct sink_ops *sink);
-/* Walks the road from `from`. The exchange may be over, and gone, when this returns: owners must not touch it afterwards. */
+/* Walks the road from `from`. The exchange may be over, and gone, when this returns: owners must not touch it
+ * afterwards. */
 void exchange_start(struct exchange *x, enum stage from);
 /* Continue a waiting exchange. */
 void exchange_wake(struct exchange *x, enum step step);
 /* `timed` is called at `due`, unless the exchange ends first. One pause at a time. */
 void exchange_pause(struct exchange *x, nsec due, void (*timed)(struct exchange *x));
-/* The owner does not want it any more (the client left, the parent ends): releases node, lease and timers; `ended` follows. */
+/* The owner does not want it any more (the client left, the parent ends): releases node, lease and timers; `ended`
+ * follows. */
 void exchange_cancel(struct exchange *x, enum fail why);
 /* What runs for it ends likewise, but its owner gets the failure as an answer. */
 void exchange_fail(struct exchange *x, enum fail why);
@@ -152,9 +157,10 @@ enum step relay_enter(struct exchange *x);
 /* A whole answer: status, type, body (lent). Then STEP_FINISH. */
 enum step answer(struct exchange *x, int status, struct str content_type, struct str body);
 enum step answer_json(struct exchange *x, int status, struct text *body); /* frees the text */
-/* The failure in the client's dialect; message empty: the row's own sentence. Before the head: status and error body. After it: an
- * error record on a clean line, or a broken connection. */
+/* The failure in the client's dialect; message empty: the row's own sentence. Before the head: status and error body.
+ * After it: an error record on a clean line, or a broken connection. */
 enum step answer_fail(struct exchange *x, enum fail why, struct str message);
-enum step answer_failf(struct exchange *x, enum fail why, const char *format, ...) __attribute__((format(printf, 3, 4)));
+enum step answer_failf(struct exchange *x, enum fail why, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
 /* Adds a header line to the coming answer. */
 void answer_header(struct exchange *x, struct str name, struct str value);

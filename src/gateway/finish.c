@@ -1,4 +1,5 @@
-/* The record is made once, at the exit, from what the stages left in their sections; nothing is measured here but the end. */
+/* The record is made once, at the exit, from what the stages left in their sections; nothing is measured here but the
+ * end. */
 #include "gateway/finish.h"
 #include "gateway/gateway_private.h"
 
@@ -41,12 +42,21 @@ void finish_record(struct exchange *x)
 {
     struct gateway *g = x->worker->gateway;
     struct record r = {
-        .wall = x->in.wall, .id = x->id, .bytes_in = x->in.body.n + x->tally.bytes_in, .bytes_out = x->tally.bytes_out,
-        .tokens_in = (int32_t)x->up.figures.prompt_tokens, .tokens_out = (int32_t)x->up.figures.output_tokens,
-        .status = (uint16_t)x->tally.status, .why = (uint16_t)x->tally.why,
-        .route = x->route.row ? (uint8_t)x->route.row->id : ROUTE_NONE, .method = (uint8_t)x->in.method,
-        .attempts = (uint8_t)MIN(x->up.attempts, 255u), .owner = (uint8_t)x->owner_kind,
-        .stream = x->out.stream, .simulated = x->up.simulated, .retried = x->up.attempts > 1,
+        .wall = x->in.wall,
+        .id = x->id,
+        .bytes_in = x->in.body.n + x->tally.bytes_in,
+        .bytes_out = x->tally.bytes_out,
+        .tokens_in = (int32_t)x->up.figures.prompt_tokens,
+        .tokens_out = (int32_t)x->up.figures.output_tokens,
+        .status = (uint16_t)x->tally.status,
+        .why = (uint16_t)x->tally.why,
+        .route = x->route.row ? (uint8_t)x->route.row->id : ROUTE_NONE,
+        .method = (uint8_t)x->in.method,
+        .attempts = (uint8_t)MIN(x->up.attempts, 255u),
+        .owner = (uint8_t)x->owner_kind,
+        .stream = x->out.stream,
+        .simulated = x->up.simulated,
+        .retried = x->up.attempts > 1,
         .in_band_error = x->up.failed_in_band || (x->out.head_sent && x->tally.why && x->out.stream),
     };
 

@@ -1,23 +1,26 @@
 /* Heads, from clients towards nodes and back: what is read, what is passed on, what is put in.
  *
- * Towards nodes go all fields of the client except those of one connection (RFC 9110 section 7.6.1), those that a node would act upon wrongly
- * (Host, Origin, Referer: a loopback Ollama refuses foreign ones with 403), Accept-Encoding (streams stay uncompressed), credentials for
- * the gateway, and our own. Fields are copied as they were written, name case included. */
+ * Towards nodes go all fields of the client except those of one connection (RFC 9110 section 7.6.1), those that a node
+ * would act upon wrongly (Host, Origin, Referer: a loopback Ollama refuses foreign ones with 403), Accept-Encoding
+ * (streams stay uncompressed), credentials for the gateway, and our own. Fields are copied as they were written, name
+ * case included. */
 #include "gateway/gateway_private.h"
 
 #define BIT(h) (1ull << H_##h)
 static const uint64_t kept_from_nodes =
-    BIT(HOST) | BIT(CONTENT_LENGTH) | BIT(TRANSFER_ENCODING) | BIT(CONNECTION) | BIT(KEEP_ALIVE) | BIT(PROXY_CONNECTION) |
-    BIT(TE) | BIT(TRAILER) | BIT(UPGRADE) | BIT(EXPECT) | BIT(ORIGIN) | BIT(REFERER) | BIT(COOKIE) | BIT(ACCEPT_ENCODING) |
-    BIT(AUTHORIZATION) | BIT(PROXY_AUTHORIZATION) | BIT(X_API_KEY) | BIT(FORWARDED) | BIT(X_FORWARDED_FOR) | BIT(X_FORWARDED_PROTO) |
-    BIT(X_REQUEST_ID) | BIT(TRACEPARENT) | BIT(VIA) | BIT(X_OLLAMAMAX_TENANT) | BIT(X_OLLAMAMAX_PRIORITY) | BIT(X_OLLAMAMAX_NODE) |
-    BIT(X_OLLAMAMAX_DEADLINE_MS) | BIT(X_OLLAMAMAX_CONTINUE) | BIT(CONTENT_ENCODING) | BIT(ACCESS_CONTROL_REQUEST_HEADERS) |
+    BIT(HOST) | BIT(CONTENT_LENGTH) | BIT(TRANSFER_ENCODING) | BIT(CONNECTION) | BIT(KEEP_ALIVE) |
+    BIT(PROXY_CONNECTION) | BIT(TE) | BIT(TRAILER) | BIT(UPGRADE) | BIT(EXPECT) | BIT(ORIGIN) | BIT(REFERER) |
+    BIT(COOKIE) | BIT(ACCEPT_ENCODING) | BIT(AUTHORIZATION) | BIT(PROXY_AUTHORIZATION) | BIT(X_API_KEY) |
+    BIT(FORWARDED) | BIT(X_FORWARDED_FOR) | BIT(X_FORWARDED_PROTO) | BIT(X_REQUEST_ID) | BIT(TRACEPARENT) | BIT(VIA) |
+    BIT(X_OLLAMAMAX_TENANT) | BIT(X_OLLAMAMAX_PRIORITY) | BIT(X_OLLAMAMAX_NODE) | BIT(X_OLLAMAMAX_DEADLINE_MS) |
+    BIT(X_OLLAMAMAX_CONTINUE) | BIT(CONTENT_ENCODING) | BIT(ACCESS_CONTROL_REQUEST_HEADERS) |
     BIT(ACCESS_CONTROL_REQUEST_METHOD) | BIT(IF_NONE_MATCH);
 static const uint64_t kept_from_clients =
-    BIT(CONTENT_LENGTH) | BIT(TRANSFER_ENCODING) | BIT(CONNECTION) | BIT(KEEP_ALIVE) | BIT(PROXY_CONNECTION) | BIT(TE) | BIT(TRAILER) |
-    BIT(UPGRADE) | BIT(CONTENT_TYPE) | BIT(ACCESS_CONTROL_ALLOW_ORIGIN) | BIT(ACCESS_CONTROL_ALLOW_HEADERS) |
-    BIT(ACCESS_CONTROL_ALLOW_METHODS) | BIT(ACCESS_CONTROL_MAX_AGE) | BIT(ACCESS_CONTROL_EXPOSE_HEADERS) | BIT(X_REQUEST_ID) |
-    BIT(TRACEPARENT) | BIT(X_OLLAMAMAX_NODE) | BIT(X_OLLAMAMAX_QUEUE_MS) | BIT(X_OLLAMAMAX_ATTEMPTS) | BIT(X_OLLAMAMAX_DECISION);
+    BIT(CONTENT_LENGTH) | BIT(TRANSFER_ENCODING) | BIT(CONNECTION) | BIT(KEEP_ALIVE) | BIT(PROXY_CONNECTION) | BIT(TE) |
+    BIT(TRAILER) | BIT(UPGRADE) | BIT(CONTENT_TYPE) | BIT(ACCESS_CONTROL_ALLOW_ORIGIN) |
+    BIT(ACCESS_CONTROL_ALLOW_HEADERS) | BIT(ACCESS_CONTROL_ALLOW_METHODS) | BIT(ACCESS_CONTROL_MAX_AGE) |
+    BIT(ACCESS_CONTROL_EXPOSE_HEADERS) | BIT(X_REQUEST_ID) | BIT(TRACEPARENT) | BIT(X_OLLAMAMAX_NODE) |
+    BIT(X_OLLAMAMAX_QUEUE_MS) | BIT(X_OLLAMAMAX_ATTEMPTS) | BIT(X_OLLAMAMAX_DECISION);
 
 /* ---- lines that go on -------------------------------------------------------------------------------------------- */
 
@@ -62,7 +65,8 @@ static bool plain_token(struct str s, size_t max)
     return true;
 }
 
-/* Eight hex digits at once: the nibbles are spread over eight bytes, and 'a' - '9' - 1 is added where one is above 9. */
+/* Eight hex digits at once: the nibbles are spread over eight bytes, and 'a' - '9' - 1 is added where one is above 9.
+ */
 static char *hex8(char *at, uint32_t v)
 {
     uint64_t x = v;
@@ -140,8 +144,8 @@ static const uint16_t place[H_COUNT] = {
 #undef KEEP
 };
 
-/* The head's bytes lie in the worker's scratch: one copy keeps them all, and what is kept points into it. `from`: where they lay, `to`: where
- * they lie now. The first of several fields of a name counts. */
+/* The head's bytes lie in the worker's scratch: one copy keeps them all, and what is kept points into it. `from`: where
+ * they lay, `to`: where they lie now. The first of several fields of a name counts. */
 static void keep_fields(struct exchange *x, const struct http_head *h, const char *from, const char *to)
 {
     for (uint32_t i = 0; i < h->n; i++) {
@@ -152,7 +156,8 @@ static void keep_fields(struct exchange *x, const struct http_head *h, const cha
     }
     if (h->authority.n) /* of an absolute-form target: it overrides Host */
         x->in.host = (struct str){ to + (h->authority.p - from), h->authority.n };
-    if (http_has(h, H_X_FORWARDED_FOR) || http_has(h, H_FORWARDED) || http_has(h, H_X_FORWARDED_PROTO) || http_has(h, H_VIA))
+    if (http_has(h, H_X_FORWARDED_FOR) || http_has(h, H_FORWARDED) || http_has(h, H_X_FORWARDED_PROTO) ||
+        http_has(h, H_VIA))
         x->in.loopback = false;
 }
 
@@ -203,8 +208,8 @@ struct str forward_request_head(struct exchange *x)
 {
     const struct node *n = x->ticket.lease.node;
     struct str method = x->up.method, path = x->up.path, instance = str_of(x->worker->gateway->instance);
-    size_t room = 256 + method.n + n->url.prefix.n + path.n + x->in.query.n + n->host_header.n + x->in.forward.n + x->in.request_id.n +
-                  x->in.traceparent.n + instance.n;
+    size_t room = 256 + method.n + n->url.prefix.n + path.n + x->in.query.n + n->host_header.n + x->in.forward.n +
+                  x->in.request_id.n + x->in.traceparent.n + instance.n;
     char *at = arena_take(&x->arena, room), *p = at;
 
     if (!at)

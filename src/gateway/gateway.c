@@ -1,6 +1,6 @@
 /* The gateway: workers, listeners, and the way in and out of running. */
-#include "gateway/gateway_private.h"
 #include "base/log.h"
+#include "gateway/gateway_private.h"
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -16,16 +16,16 @@ struct gateway {
     struct worker *worker[SYS_WORKERS_MAX];
     struct listener listener[LISTENERS_MAX];
     unsigned listeners;
-    char full[256];             /* the answer to who comes when descriptors are out */
+    char full[256]; /* the answer to who comes when descriptors are out */
     const char *ca_file;
     bool tls_insecure;
     enum fail (*reload)(void *arg, struct text *says);
     void *reload_arg;
-    char instance[17];          /* ours in Via and in the version probe */
+    char instance[17]; /* ours in Via and in the version probe */
     nsec started_wall;
     _Atomic bool draining;
-    _Atomic size_t bodies;      /* bytes of large request bodies in memory */
-    struct blob_places blobs;   /* which node has which uploaded blob */
+    _Atomic size_t bodies;    /* bytes of large request bodies in memory */
+    struct blob_places blobs; /* which node has which uploaded blob */
     void (*on_record)(const struct record *r, void *arg);
     void *on_record_arg;
 };
@@ -42,8 +42,8 @@ enum fail settings_publish(struct gateway *g, struct gateway_settings *s);
 void answer_retry_advice(struct exchange *x, enum fail why);
 
 /* choose.c */
-void choose_decided(struct exchange *x);  /* the fleet has granted or refused a ticket that waited */
-void choose_cancel(struct exchange *x);   /* takes a waiting ticket back */
+void choose_decided(struct exchange *x); /* the fleet has granted or refused a ticket that waited */
+void choose_cancel(struct exchange *x);  /* takes a waiting ticket back */
 enum step choose_elsewhere(struct exchange *x, enum fail why); /* after a failed attempt: another node, or the truth */
 enum step choose_nobody_up(struct exchange *x, enum fail why); /* answers with each node's name and last error */
 
@@ -86,7 +86,8 @@ enum step ops_enter(struct exchange *x);
 bool ops_allowed(const struct exchange *x); /* loopback or admin key */
 
 /* worker.c */
-void worker_take_last_mail(struct worker *w); /* after all threads have ended; the caller becomes that worker meanwhile */
+void worker_take_last_mail(
+    struct worker *w); /* after all threads have ended; the caller becomes that worker meanwhile */
 void worker_maybe_drained(struct worker *w); /* a draining gateway stops when its last client has gone */
 
 /* fanout.c */

@@ -7,8 +7,8 @@ static enum step go_on(struct exchange *x)
 }
 
 static enum step (*const by_kind[])(struct exchange *x) = {
-    [KIND_LOCAL] = views_enter, [KIND_MODEL] = go_on,       [KIND_ASK] = go_on,      [KIND_FANOUT] = fanout_enter,
-    [KIND_BLOB] = blob_enter,   [KIND_FIXED] = go_on,       [KIND_OPS] = ops_enter,
+    [KIND_LOCAL] = views_enter, [KIND_MODEL] = go_on, [KIND_ASK] = go_on,     [KIND_FANOUT] = fanout_enter,
+    [KIND_BLOB] = blob_enter,   [KIND_FIXED] = go_on, [KIND_OPS] = ops_enter,
 };
 
 #define FIRST_ROUND SECOND(1)

@@ -1,8 +1,9 @@
 /* Connections to nodes, one pool per node and worker.
  *
- * No pool is shared between workers: a request that finds no idle connection on its own worker dials, which costs about 60 us once, rather
- * than ask another worker for one, which costs 8-18 us of CPU and a hop each time. How many idle ones are kept follows the peak in
- * use during the last ten seconds, so a worker with steady traffic dials rarely and an idle fleet holds few descriptors. */
+ * No pool is shared between workers: a request that finds no idle connection on its own worker dials, which costs about
+ * 60 us once, rather than ask another worker for one, which costs 8-18 us of CPU and a hop each time. How many idle
+ * ones are kept follows the peak in use during the last ten seconds, so a worker with steady traffic dials rarely and
+ * an idle fleet holds few descriptors. */
 #include "gateway/gateway_private.h"
 
 #define PEAK_SLOTS 10 /* seconds */
@@ -130,7 +131,8 @@ void node_conn_drop(struct node_conn *nc)
 
 static bool fits_reuse(const struct node_conn *nc)
 {
-    return nc->keep_alive && !conn_pending(&nc->conn) && !nc->conn.broken && nc->pool->n_idle < pool_peak(nc->pool) + SPARE;
+    return nc->keep_alive && !conn_pending(&nc->conn) && !nc->conn.broken &&
+           nc->pool->n_idle < pool_peak(nc->pool) + SPARE;
 }
 
 void node_conn_release(struct node_conn *nc)
@@ -319,7 +321,9 @@ static void drained(struct conn *c)
         nc->x->up.on_drained(nc->x);
 }
 
-static const struct conn_events events = { .opened = opened, .readable = readable, .drained = drained, .hung_up = hung_up };
+static const struct conn_events events = {
+    .opened = opened, .readable = readable, .drained = drained, .hung_up = hung_up
+};
 
 /* ---- keeping house ----------------------------------------------------------------------------------------------- */
 
@@ -331,7 +335,7 @@ static void close_surplus(struct node_pool *p, unsigned keep)
 
 static void close_tails(struct node_pool *p)
 {
-    list_each_safe(l, &p->busy) {
+    list_each_safe (l, &p->busy) {
         struct node_conn *nc = CONTAINER(l, struct node_conn, link);
         if (nc->state == NODE_CONN_TAIL)
             node_conn_drop(nc);
@@ -357,7 +361,8 @@ static void close_old(struct node_pool *p, nsec before)
         node_conn_drop(CONTAINER(l, struct node_conn, link));
 }
 
-/* Down: who has no answer yet asks elsewhere at once; a stream that stays silent for SILENCE is ended (scheduling 5). */
+/* Down: who has no answer yet asks elsewhere at once; a stream that stays silent for SILENCE is ended (scheduling 5).
+ */
 static void mind_down(struct node_conn *nc, bool down)
 {
     nsec now = worker_now(nc->worker);
@@ -374,7 +379,7 @@ static void mind_down(struct node_conn *nc, bool down)
 
 static const struct node *leased(const struct node_pool *p)
 {
-    list_each(l, &p->busy) {
+    list_each (l, &p->busy) {
         const struct exchange *x = CONTAINER(l, struct node_conn, link)->x;
         if (x && x->owner_kind != OWNER_FLEET && x->ticket.lease.node)
             return x->ticket.lease.node;
@@ -387,7 +392,8 @@ static void mind_node(struct worker *w, struct node_pool *p)
     const struct node *n = leased(p);
     bool down = n && fleet_is_down(w->gateway->fleet, n);
 
-    list_each_safe(l, &p->busy) mind_down(CONTAINER(l, struct node_conn, link), down);
+    list_each_safe (l, &p->busy)
+        mind_down(CONTAINER(l, struct node_conn, link), down);
 }
 
 void node_conns_tidy(struct worker *w)

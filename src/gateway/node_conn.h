@@ -1,34 +1,40 @@
 /* gateway/node_conn.h - connections of one worker to the nodes, and the idle ones among them.
  *
- * A connection is dialled for an exchange, answers it, and waits in its node's pool for the next one of this worker; last in, first out.
- * While idle a FIN is noticed at once (llama-server closes after each stream). Kept per node and worker: at most the peak in use
- * during the last 10 s, and two more. */
+ * A connection is dialled for an exchange, answers it, and waits in its node's pool for the next one of this worker;
+ * last in, first out. While idle a FIN is noticed at once (llama-server closes after each stream). Kept per node and
+ * worker: at most the peak in use during the last 10 s, and two more. */
 #pragma once
 #include "gateway/exchange.h"
 
-enum node_conn_state { NODE_CONN_DIALING, NODE_CONN_SENT, NODE_CONN_BODY, NODE_CONN_TAIL /* answer proven, wire end outstanding */, NODE_CONN_IDLE };
+enum node_conn_state {
+    NODE_CONN_DIALING,
+    NODE_CONN_SENT,
+    NODE_CONN_BODY,
+    NODE_CONN_TAIL /* answer proven, wire end outstanding */,
+    NODE_CONN_IDLE
+};
 struct node_conn {
     struct conn conn;
     struct worker *worker;
     struct node_pool *pool;
-    struct exchange *x;       /* NULL in TAIL and IDLE */
-    struct list link;         /* pool's idle list, newest first, or busy list */
+    struct exchange *x; /* NULL in TAIL and IDLE */
+    struct list link;   /* pool's idle list, newest first, or busy list */
     enum node_conn_state state;
     bool reused, keep_alive, got_byte, paused;
-    bool ended;               /* the answer's wire end has come */
-    bool resting;             /* not read until the client's millisecond is over */
+    bool ended;   /* the answer's wire end has come */
+    bool resting; /* not read until the client's millisecond is over */
     struct http_body body;
-    struct buf in;            /* an unfinished head */
-    struct timer timer;       /* lazy: looks at deadline when it fires */
+    struct buf in;      /* an unfinished head */
+    struct timer timer; /* lazy: looks at deadline when it fires */
     nsec deadline;
-    enum fail late;           /* what it means when the deadline passes */
+    enum fail late; /* what it means when the deadline passes */
     nsec idle_since, idle_until;
-    size_t paused_behind;     /* bytes that waited for the slow reader when last looked at */
+    size_t paused_behind; /* bytes that waited for the slow reader when last looked at */
 };
 void node_conn_pools_init(void);
 void node_conn_pools_done(void);
-/* A kept connection to the lease's node, or a new one being dialled (x is told by attempt_connected / attempt_failed from the loop). NULL with *why on
- * failure at once. `fresh`: do not reuse. */
+/* A kept connection to the lease's node, or a new one being dialled (x is told by attempt_connected / attempt_failed
+ * from the loop). NULL with *why on failure at once. `fresh`: do not reuse. */
 struct node_conn *node_conn_take(struct exchange *x, bool fresh, enum fail *why);
 /* Back to the pool if it may be used again, else closed. x is detached. */
 void node_conn_release(struct node_conn *nc);
@@ -40,11 +46,13 @@ void node_conns_close_idle(struct worker *w, uint64_t node_id /* 0 = all */);
 /* Peaks decay and surplus idle connections close; called about once a second. */
 void node_conns_tidy(struct worker *w);
 
-/* ---- what a connection tells its exchange (attempt.c) ------------------------------------------------------------- */
+/* ---- what a connection tells its exchange (attempt.c) -------------------------------------------------------------
+ */
 void attempt_connected(struct exchange *x);
 void attempt_readable(struct node_conn *nc);
 void attempt_broken(struct exchange *x, enum fail why);
-/* What comes now would only wait for its millisecond: the node's bytes gather in the socket until attempt_resume, and are then read at once. */
+/* What comes now would only wait for its millisecond: the node's bytes gather in the socket until attempt_resume, and
+ * are then read at once. */
 void attempt_rest(struct exchange *x);
 /* The sink has caught up, or its millisecond has come: read on. */
 void attempt_resume(struct exchange *x);

@@ -1,7 +1,7 @@
 /* Operations: who may, health, memory, status, reload. Nodes and metrics have files of their own.
  *
- * Probes answer everyone with a word; what reveals or changes is for loopback or the admin key, and never for a foreign Origin or Host, or any
- * web page could reach it through its visitor's browser (DNS rebinding). */
+ * Probes answer everyone with a word; what reveals or changes is for loopback or the admin key, and never for a foreign
+ * Origin or Host, or any web page could reach it through its visitor's browser (DNS rebinding). */
 #include "gateway/ops.h"
 #include <openssl/crypto.h>
 #include <stdio.h>
@@ -272,7 +272,8 @@ static enum step status(struct exchange *x)
     for (uint32_t i = 0; i < s->n; i++)
         if (s->node[i].state == NODE_DOWN && s->node[i].last_error_text.n) {
             char text[256];
-            int n = snprintf(text, sizeof text, "node %.*s is down: %.*s", STR_ARG(s->node[i].name), STR_ARG(s->node[i].last_error_text));
+            int n = snprintf(text, sizeof text, "node %.*s is down: %.*s", STR_ARG(s->node[i].name),
+                             STR_ARG(s->node[i].last_error_text));
             json_put_str(&j, (struct str){ text, MIN((size_t)n, sizeof text - 1) });
         }
     json_close(&j);
@@ -306,12 +307,12 @@ static enum step reload(struct exchange *x)
 /* ---- the table --------------------------------------------------------------------------------------------------- */
 
 static enum step (*const by_route[ROUTE_COUNT])(struct exchange *x) = {
-    [ROUTE_livez] = liveness,    [ROUTE_readyz] = readiness,
-    [ROUTE_health] = readiness,  [ROUTE_healthz] = readiness,
+    [ROUTE_livez] = liveness,       [ROUTE_readyz] = readiness,
+    [ROUTE_health] = readiness,     [ROUTE_healthz] = readiness,
     [ROUTE_api_health] = readiness, [ROUTE_metrics] = ops_metrics,
-    [ROUTE_nodes] = ops_nodes,   [ROUTE_nodes_detailed] = ops_nodes_detailed,
-    [ROUTE_node] = ops_node,     [ROUTE_models] = ops_models,
-    [ROUTE_memory] = memory,     [ROUTE_cloud_status] = status,
+    [ROUTE_nodes] = ops_nodes,      [ROUTE_nodes_detailed] = ops_nodes_detailed,
+    [ROUTE_node] = ops_node,        [ROUTE_models] = ops_models,
+    [ROUTE_memory] = memory,        [ROUTE_cloud_status] = status,
     [ROUTE_reload] = reload,
 };
 

@@ -17,21 +17,29 @@ static void put_nodes(struct metrics_page *p, const struct fleet_snapshot *s)
 {
     metrics_family(p, FAMILY_node_up);
     for (uint32_t i = 0; i < s->n; i++)
-        metrics_sample(p, FAMILY_node_up, &(struct metric_label){ "node", s->node[i].name }, 1, s->node[i].state == NODE_UP);
+        metrics_sample(p, FAMILY_node_up, &(struct metric_label){ "node", s->node[i].name }, 1,
+                       s->node[i].state == NODE_UP);
     metrics_family(p, FAMILY_node_inflight);
     for (uint32_t i = 0; i < s->n; i++)
-        metrics_sample(p, FAMILY_node_inflight, &(struct metric_label){ "node", s->node[i].name }, 1, s->node[i].inflight);
+        metrics_sample(p, FAMILY_node_inflight, &(struct metric_label){ "node", s->node[i].name }, 1,
+                       s->node[i].inflight);
     metrics_family(p, FAMILY_model_loaded);
     for (uint32_t i = 0; i < s->n; i++)
         for (uint32_t m = 0; m < s->node[i].loaded; m++) {
-            struct metric_label l[2] = { { "node", s->node[i].name }, { "model", s->node[i].resident[m].show } };
+            struct metric_label l[2] = {
+                {"node",   s->node[i].name            },
+                { "model", s->node[i].resident[m].show}
+            };
             metrics_sample(p, FAMILY_model_loaded, l, 2, 1);
         }
 }
 
 static void put_pool(const struct slab_count *c, void *arg)
 {
-    struct metric_label l[2] = { { "pool", str_of(c->name) }, { "state", STR("live") } };
+    struct metric_label l[2] = {
+        {"pool",   str_of(c->name)},
+        { "state", STR("live")    }
+    };
 
     metrics_sample(arg, FAMILY_pool_objects, l, 2, (double)c->live);
     l[1].value = STR("free");
@@ -44,10 +52,10 @@ static void put_memory(struct metrics_page *p, struct gateway *g)
         struct str kind;
         size_t bytes;
     } row[] = {
-        { STR("rss"), sys_rss() },
-        { STR("limit"), sys_memory_limit() },
-        { STR("buffers"), buf_bytes_live() },
-        { STR("bodies"), atomic_load(&g->bodies) },
+        {STR("rss"),      sys_rss()              },
+        { STR("limit"),   sys_memory_limit()     },
+        { STR("buffers"), buf_bytes_live()       },
+        { STR("bodies"),  atomic_load(&g->bodies)},
     };
 
     metrics_family(p, FAMILY_pool_objects);
@@ -78,7 +86,8 @@ enum step ops_metrics(struct exchange *x)
     metrics_sample(&p, FAMILY_build_info, &(struct metric_label){ "version", STR(OLLAMAMAX_VERSION) }, 1, 1);
     metrics_end(&p);
     fleet_snapshot_free(&s);
-    step = t.failed ? answer_fail(x, t.failed, STR_NONE) : answer(x, 200, metrics_content_type(p.open_metrics), text_str(&t));
+    step = t.failed ? answer_fail(x, t.failed, STR_NONE)
+                    : answer(x, 200, metrics_content_type(p.open_metrics), text_str(&t));
     text_free(&t);
     return step;
 }

@@ -1,4 +1,5 @@
-/* Nodes and models as operators see and change them. Changes made here are gone after a restart, and the answers say so. */
+/* Nodes and models as operators see and change them. Changes made here are gone after a restart, and the answers say
+ * so. */
 #include "base/stamp.h"
 #include "gateway/ops.h"
 
@@ -178,7 +179,8 @@ static struct str text_of(struct exchange *x, struct json o, struct str key)
 
 #define NUMBER_MAX 1e6
 
-/* Leaves *out as it is when the key is not there. False: the number cannot be, and that has been answered into *step. */
+/* Leaves *out as it is when the key is not there. False: the number cannot be, and that has been answered into *step.
+ */
 static bool take_number(struct exchange *x, struct json o, const char *key, double least, double *out, enum step *step)
 {
     double v;
@@ -222,7 +224,8 @@ static enum step add_node(struct exchange *x)
     uint64_t id = 0;
     enum fail f;
 
-    if (o.kind != JSON_OBJECT || !take_number(x, o, "weight", 0, &spec.weight, &step) || !take_number(x, o, "slots", -1, &slots, &step))
+    if (o.kind != JSON_OBJECT || !take_number(x, o, "weight", 0, &spec.weight, &step) ||
+        !take_number(x, o, "slots", -1, &slots, &step))
         return step;
     spec.url = text_of(x, o, STR("url"));
     spec.name = text_of(x, o, STR("name"));
@@ -232,7 +235,8 @@ static enum step add_node(struct exchange *x)
     f = fleet_add(x->worker->gateway->fleet, &spec, true, worker_now(x->worker), &id, &why, &orders);
     orders_carry_out(x->worker, &orders);
     if (f)
-        return answer_failf(x, f == FAIL_bad_setting ? FAIL_bad_value : f, "%s: %.*s", why ? why : fail_sentence(f).p, STR_ARG(spec.url));
+        return answer_failf(x, f == FAIL_bad_setting ? FAIL_bad_value : f, "%s: %.*s", why ? why : fail_sentence(f).p,
+                            STR_ARG(spec.url));
     return show_added(x, id);
 }
 
@@ -255,7 +259,8 @@ static enum step patch_node(struct exchange *x, struct str name)
     double slots = c.slots;
     struct str state;
 
-    if (o.kind != JSON_OBJECT || !take_number(x, o, "weight", 0, &c.weight, &step) || !take_number(x, o, "slots", -1, &slots, &step))
+    if (o.kind != JSON_OBJECT || !take_number(x, o, "weight", 0, &c.weight, &step) ||
+        !take_number(x, o, "slots", -1, &slots, &step))
         return step;
     c.slots = (int)slots;
     state = text_of(x, o, STR("state"));

@@ -1,8 +1,9 @@
 /* Probes: what the fleet wants to know of a node, asked by exchanges of the fleet's own and told with fleet_observe.
  *
- * A probe walks the same road as a request, from the attempt on, with the node named by a pin instead of a lease; its sink gathers the
- * body. A node that knows no /api/version is asked for /v1/models, which tells its kind (ollama-api 5.4). The probe carries our Via: a
- * node that leads back to this gateway answers 421, and is reported as what it is. */
+ * A probe walks the same road as a request, from the attempt on, with the node named by a pin instead of a lease; its
+ * sink gathers the body. A node that knows no /api/version is asked for /v1/models, which tells its kind
+ * (ollama-api 5.4). The probe carries our Via: a node that leads back to this gateway answers 421, and is reported as
+ * what it is. */
 #include "gateway/gateway_private.h"
 
 #define PROBE_BODY_MAX MIB(8)
@@ -64,9 +65,9 @@ static enum node_kind kind_by_models(struct str body)
         struct str owner;
         enum node_kind kind;
     } owners[] = {
-        { STR("\"llamacpp\""), NODE_LLAMACPP },
-        { STR("\"vllm\""), NODE_VLLM },
-        { STR("\"organization_owner\""), NODE_LMSTUDIO },
+        {STR("\"llamacpp\""),            NODE_LLAMACPP},
+        { STR("\"vllm\""),               NODE_VLLM    },
+        { STR("\"organization_owner\""), NODE_LMSTUDIO},
     };
 
     for (size_t i = 0; i < ARRAY_LEN(owners); i++)
@@ -172,7 +173,9 @@ static void ask(struct probe *p, struct str path)
 static void resolved(struct resolve *r)
 {
     struct probe *p = CONTAINER(r, struct probe, resolve);
-    struct observation ob = { .failed = r->failed, .error_text = fail_sentence(r->failed), .found = r->found, .founds = r->n };
+    struct observation ob = {
+        .failed = r->failed, .error_text = fail_sentence(r->failed), .found = r->found, .founds = r->n
+    };
 
     worker_job_ends(p->worker);
     tell(p, &ob);
@@ -201,12 +204,15 @@ static struct str path_of(const struct probe *p)
 /* No memory, or the end is near: the node is unpinned, and asked again when it is due. */
 static void not_asked(struct worker *w, const struct probe_order *order)
 {
-    struct observation ob = { .what = order->what, .failed = FAIL_no_memory, .error_text = fail_sentence(FAIL_no_memory) };
+    struct observation ob = { .what = order->what,
+                              .failed = FAIL_no_memory,
+                              .error_text = fail_sentence(FAIL_no_memory) };
     struct orders o;
 
     orders_init(&o);
     fleet_observe(w->gateway->fleet, order->node, &ob, worker_now(w), &o);
-    orders_carry_out(w, &o); /* it may have decided tickets; what is ordered anew is due later, so this comes to an end */
+    orders_carry_out(w,
+                     &o); /* it may have decided tickets; what is ordered anew is due later, so this comes to an end */
 }
 
 void probe_start(struct worker *w, const struct probe_order *order)

@@ -2,18 +2,19 @@
  *
  *     bytes -> [hold: unfinished tail] -> whole records -> look (proof? error?) -> sink
  *
- * A stream's unfinished tail is held back, so that an error record can start on a clean line; an unstreamed answer is one record and so is
- * held whole, which also leaves it free to be tried elsewhere when it breaks. What grows past 256 KiB is let through, and a break inside
- * it closes the connection without a last chunk. An answer that is proven whole ends at once for its client; the node's connection
- * then waits by itself for the end of the wire. */
+ * A stream's unfinished tail is held back, so that an error record can start on a clean line; an unstreamed answer is
+ * one record and so is held whole, which also leaves it free to be tried elsewhere when it breaks. What grows past 256
+ * KiB is let through, and a break inside it closes the connection without a last chunk. An answer that is proven whole
+ * ends at once for its client; the node's connection then waits by itself for the end of the wire. */
 #include "gateway/gateway_private.h"
 
-#define HOLD_MAX  KIB(256)
-#define SLOW_MAX  MIB(1)
+#define HOLD_MAX KIB(256)
+#define SLOW_MAX MIB(1)
 
 /* ---- to the sink ------------------------------------------------------------------------------------------------- */
 
-/* Once the answer has begun nobody will ask for the request again: its memory goes back, unless the node is still taking it in. */
+/* Once the answer has begun nobody will ask for the request again: its memory goes back, unless the node is still
+ * taking it in. */
 static void forget_request(struct exchange *x)
 {
     if (!x->up.conn || conn_pending(&x->up.conn->conn))
@@ -67,8 +68,8 @@ static void done(struct exchange *x, enum fail why)
     exchange_wake(x, STEP_FINISH);
 }
 
-/* Does the beginning of a large record already say that it is the last? (generate's `context` makes final records of any size, and stands
- * behind `done`.) Members are read one by one until one is cut off. */
+/* Does the beginning of a large record already say that it is the last? (generate's `context` makes final records of
+ * any size, and stands behind `done`.) Members are read one by one until one is cut off. */
 static bool begins_as_last(const struct exchange *x, struct str head)
 {
     struct str rest = str_drop(str_trim(head), 1);
@@ -199,8 +200,8 @@ static void stream_ended(struct exchange *x)
     attempt_broken(x, FAIL_upstream_cut);
 }
 
-/* Before the first record has gone out, an error record is as good as an error answer: somebody else may do better, unless it is the
- * request's own fault. */
+/* Before the first record has gone out, an error record is as good as an error answer: somebody else may do better,
+ * unless it is the request's own fault. */
 static enum fail judge_first(struct exchange *x)
 {
     bool first = x->stage == STAGE_ATTEMPT && x->route.row && x->route.row->kind == KIND_MODEL;

@@ -1,5 +1,5 @@
-/* Settings are a snapshot: whoever uses one pins it with a plain counter of its own worker, so no cache line is shared on the hot path. A
- * replaced snapshot is retired, and freed when every worker has moved on and no exchange pins it. */
+/* Settings are a snapshot: whoever uses one pins it with a plain counter of its own worker, so no cache line is shared
+ * on the hot path. A replaced snapshot is retired, and freed when every worker has moved on and no exchange pins it. */
 #include "gateway/gateway_private.h"
 #include <stdlib.h>
 
@@ -53,7 +53,8 @@ const struct gateway_settings *worker_settings(const struct worker *w)
 /* Every worker takes the published snapshot over by itself, in a turn of its own (CONTROL_SETTINGS). */
 void settings_take(struct worker *w)
 {
-    atomic_store_explicit(&w->settings, atomic_load_explicit(&w->gateway->settings, memory_order_acquire), memory_order_release);
+    atomic_store_explicit(&w->settings, atomic_load_explicit(&w->gateway->settings, memory_order_acquire),
+                          memory_order_release);
 }
 
 static void add_pin(struct worker *w, const struct gateway_settings *s, int n)
@@ -76,7 +77,8 @@ void settings_unpin(struct worker *w, const struct gateway_settings *s)
     add_pin(w, s, -1);
 }
 
-/* Pins are only taken from a worker's own pointer, and by that worker: once the pointer has moved on and the count is zero, it stays zero. */
+/* Pins are only taken from a worker's own pointer, and by that worker: once the pointer has moved on and the count is
+ * zero, it stays zero. */
 static bool in_use(const struct gateway *g, const struct gateway_settings *s)
 {
     for (unsigned i = 0; i < g->workers; i++)

@@ -1,6 +1,6 @@
-/* gateway/settings.h - what the gateway may be told. Filled by config/, immutable once published, pinned by the exchanges that use
- * it (they outlive loop turns by minutes): one plain counter per worker, written by that worker alone; a replaced snapshot is freed
- * when its counters are all zero. */
+/* gateway/settings.h - what the gateway may be told. Filled by config/, immutable once published, pinned by the
+ * exchanges that use it (they outlive loop turns by minutes): one plain counter per worker, written by that worker
+ * alone; a replaced snapshot is freed when its counters are all zero. */
 #pragma once
 #include "api/cors.h"
 #include "base/sys.h"
@@ -14,12 +14,12 @@ struct gateway_settings {
     size_t body_max, bodies_max, head_max;
     unsigned retry_max;
     nsec drain_grace;
-    int pull_replicas;       /* 0 = all */
+    int pull_replicas; /* 0 = all */
     nsec queue_max_wait;
-    struct str admin_key;    /* empty: loopback only */
-    struct str hosts;        /* comma list of further Host names that count as ours */
+    struct str admin_key; /* empty: loopback only */
+    struct str hosts;     /* comma list of further Host names that count as ours */
     bool metrics_public, observe;
-    struct str summary;      /* JSON object of the settings that are not default, for /api/status */
+    struct str summary; /* JSON object of the settings that are not default, for /api/status */
 
     _Atomic int pins[SYS_WORKERS_MAX];
 };

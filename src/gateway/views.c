@@ -1,5 +1,5 @@
-/* Views of the whole fleet, answered from memory: never by asking nodes while a client waits (design 4). Only before the first probe round
- * has come in does a client wait, at most a second. */
+/* Views of the whole fleet, answered from memory: never by asking nodes while a client waits (design 4). Only before
+ * the first probe round has come in does a client wait, at most a second. */
 #include "gateway/gateway_private.h"
 
 static struct str json_type(const struct exchange *x)
@@ -78,7 +78,8 @@ static enum step one_model(struct exchange *x)
     if (m)
         step = answer_model(x, m, x->route.model);
     else
-        step = answer_failf(x, s ? FAIL_model_not_found : FAIL_no_memory, "model '%.*s' not found", STR_ARG(x->route.model));
+        step = answer_failf(x, s ? FAIL_model_not_found : FAIL_no_memory, "model '%.*s' not found",
+                            STR_ARG(x->route.model));
     fleet_snapshot_free(&s);
     return step;
 }

@@ -90,7 +90,8 @@ static void stop_when_idle(struct worker *w)
         loop_stop(w->loop);
 }
 
-/* The last posts of one worker may find another already stopped. When no thread is left to post, each takes what lies in its mailbox. */
+/* The last posts of one worker may find another already stopped. When no thread is left to post, each takes what lies
+ * in its mailbox. */
 void worker_take_last_mail(struct worker *w)
 {
     do {
@@ -149,7 +150,8 @@ static void handed_over(struct mail *m, unsigned bits)
     struct handed h;
 
     while (handoff_take(&w->handoff, &h)) {
-        atomic_fetch_sub_explicit(&w->n_clients, 1, memory_order_relaxed); /* counted when it was dealt; client_accept counts anew */
+        atomic_fetch_sub_explicit(&w->n_clients, 1,
+                                  memory_order_relaxed); /* counted when it was dealt; client_accept counts anew */
         client_accept(w, h.handle, &h.from);
     }
 }
@@ -259,7 +261,8 @@ struct worker *worker_new(struct gateway *g, unsigned no)
     return w;
 }
 
-/* Everything that still runs is cancelled; owners are told. On the worker's own thread, or when its loop no longer runs. */
+/* Everything that still runs is cancelled; owners are told. On the worker's own thread, or when its loop no longer
+ * runs. */
 void worker_close(struct worker *w)
 {
     struct handed h;

@@ -1,4 +1,5 @@
-/* gateway/worker.h - one worker's share of the gateway: everything on it is touched by its own thread only, except what says so. */
+/* gateway/worker.h - one worker's share of the gateway: everything on it is touched by its own thread only, except what
+ * says so. */
 #pragma once
 #include "fleet/fleet.h"
 #include "gateway/settings.h"
@@ -6,8 +7,8 @@
 #include "net/http_body.h"
 #include "net/tls.h"
 #include "observe/meter.h"
-#include <stdatomic.h>
 #include <pthread.h>
+#include <stdatomic.h>
 
 #define SCRATCH_BYTES KIB(64)
 #define POOLS         1024 /* node id modulo this, linear probing */
@@ -23,7 +24,7 @@ struct handoff {
     struct handed {
         int handle;
         struct addr from;
-    } *queue;
+    } * queue;
     unsigned n, cap;
 };
 struct worker {
@@ -34,32 +35,32 @@ struct worker {
     struct meter *meter;
     struct tls_context *tls; /* towards nodes; made on first use */
     struct handoff handoff;
-    struct mail control;     /* CONTROL_ bits */
+    struct mail control; /* CONTROL_ bits */
 
     struct list clients;
     _Atomic unsigned n_clients; /* read by the accepting worker */
     struct list exchanges;
     unsigned n_exchanges, n_node_conns, n_idle_conns;
     uint64_t next_id;
-    uint64_t random[2];      /* xorshift state for ids and jitter */
+    uint64_t random[2]; /* xorshift state for ids and jitter */
 
-    struct list due;         /* client streams that wait for their millisecond, oldest first */
+    struct list due; /* client streams that wait for their millisecond, oldest first */
     struct timer due_timer;
 
     struct node_pool *pools[POOLS];
-    struct timer fleet_timer;  /* worker 0: fleet_turn */
-    _Atomic nsec fleet_due;    /* worker 0's: the next turn, or an earlier wish of another worker's */
-    struct timer tidy_timer;   /* once a second */
+    struct timer fleet_timer; /* worker 0: fleet_turn */
+    _Atomic nsec fleet_due;   /* worker 0's: the next turn, or an earlier wish of another worker's */
+    struct timer tidy_timer;  /* once a second */
     struct timer drain_timer;
-    unsigned jobs;             /* under way on lanes; the loop stops after the last */
+    unsigned jobs; /* under way on lanes; the loop stops after the last */
     bool draining, stopping, closed;
-    unsigned ghosts;         /* exchanges that are over, and whose mail is still to come home */
+    unsigned ghosts; /* exchanges that are over, and whose mail is still to come home */
     pthread_t thread;
 
-    char date[32];             /* of date_at's second, for answers of our own */
+    char date[32]; /* of date_at's second, for answers of our own */
     nsec date_at;
 
-    struct http_head head;   /* the parser's, valid until the next parse */
+    struct http_head head;       /* the parser's, valid until the next parse */
     char scratch[SCRATCH_BYTES]; /* where sockets are read into */
 };
 enum { CONTROL_STOP = 1, CONTROL_DRAIN = 2, CONTROL_FLEET = 4, CONTROL_SETTINGS = 8, CONTROL_DRAINED = 16 };
@@ -74,7 +75,10 @@ void worker_job_begins(struct worker *w);
 void worker_job_ends(struct worker *w);
 /* An accepted connection goes to the worker with fewest. */
 void worker_deal(struct worker *accepting, int handle, const struct addr *from);
-static inline nsec worker_now(const struct worker *w) { return loop_now(w->loop); }
+static inline nsec worker_now(const struct worker *w)
+{
+    return loop_now(w->loop);
+}
 uint64_t worker_random(struct worker *w);
 const struct gateway_settings *worker_settings(const struct worker *w); /* today's; pin it to keep it */
 /* Does what the fleet ordered: wakes exchanges on their workers, starts probes, sets the next turn. */

@@ -69,7 +69,7 @@ static void check_answer(const struct reading *a)
         stage_complain("request %s got the answer of %.*s", a->id, STR_ARG(id));
     if (from_node && !a->head_request && !anybody_said(a))
         stage_complain("request %s (%s) was told what no node said: status %d, %zu bytes: %.*s", a->id,
-                       a->state == WHOLE ? "whole" : "broken", a->status, a->body.n, (int)MIN(a->body.n, (size_t)400),
+                       a->state == WHOLE ? "whole" : "broken", a->status, a->body.n, (int)MIN(a->body.n, (size_t)1500),
                        a->body.p ? a->body.p : "");
 }
 

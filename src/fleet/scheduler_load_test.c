@@ -1,0 +1,265 @@
+/* fleet/scheduler_load_test.c - cold loads, replicas, what is thrown out. Models of 8 GB load in 4 s. */
+#include "fleet/scheduler_fixture.h"
+
+static void cold_fleet(uint32_t nodes, uint32_t models, uint32_t slots, uint32_t held)
+{
+    fleet_begin(nodes, models, SCHEDULER_eta);
+    for (uint32_t m = 0; m < models; m++)
+        scheduler_model(fleet, m, 8000000000, SCHEDULER_POLICIES);
+    for (uint32_t n = 0; n < nodes; n++) {
+        struct scheduler_node is = usual_node(n, slots);
+        is.held = held;
+        add_node(n, &is);
+    }
+}
+
+static void loaded(uint32_t node, uint32_t model, bool good, double now)
+{
+    scheduler_orders_init(&orders);
+    scheduler_loaded(fleet, node, model, good, SECOND(4), at(now), &orders);
+}
+
+static uint32_t load_node(void)
+{
+    const struct scheduler_order *o = ordered(ORDER_LOAD, 0);
+    return o ? o->node : NONE;
+}
+
+static void fifty_at_once_are_one_load(void **state)
+{
+    cold_fleet(6, 1, 1, 0);
+    uint32_t loads = 0, node = NONE;
+    for (int i = 0; i < 50; i++) {
+        ask(0, 100, 1);
+        loads += count_of(ORDER_LOAD);
+        node = load_node() != NONE ? load_node() : node;
+    }
+    assert_int_equal(loads, 1);
+    loaded(node, 0, true, 6);
+    assert_int_equal(granted_node(), node);
+    assert_int_equal(scheduler_waiting(fleet, 0), 49);
+    scheduler_free(&fleet);
+}
+
+static void a_load_survives_those_who_asked_for_it(void **state)
+{
+    cold_fleet(1, 1, 1, 0);
+    uint64_t a = ask(0, 100, 1), b = ask(0, 100, 1);
+    assert_true(scheduler_cancel(fleet, a, at(2), &orders));
+    assert_int_equal(count_of(ORDER_UNLOAD), 0);
+    loaded(0, 0, true, 5);
+    assert_int_equal(granted_ticket(), b);
+    scheduler_free(&fleet);
+}
+
+static void a_failed_load_goes_elsewhere_and_is_not_hurried(void **state)
+{
+    cold_fleet(2, 1, 1, 0);
+    ask(0, 100, 1);
+    uint32_t first = load_node();
+    loaded(first, 0, false, 2);
+    assert_int_equal(load_node(), 1 - first);
+    loaded(1 - first, 0, false, 3);
+    assert_int_equal(count_of(ORDER_LOAD), 0);
+    turn(6);
+    assert_int_equal(count_of(ORDER_LOAD), 0);
+    turn(7.1);
+    assert_int_equal(load_node(), first);
+    scheduler_free(&fleet);
+}
+
+static void one_node_loads_one_model_at_a_time_longest_wait_first(void **state)
+{
+    cold_fleet(1, 3, 1, 0);
+    ask(0, 100, 1);
+    assert_int_equal(ordered(ORDER_LOAD, 0)->model, 0);
+    ask(2, 100, 2);
+    ask(1, 100, 3);
+    assert_int_equal(orders.n, 0);
+    loaded(0, 0, true, 5);
+    assert_int_equal(ordered(ORDER_LOAD, 0)->model, 2);
+    scheduler_free(&fleet);
+}
+
+/* Fills the places of one node with models 0 and 1, of which 0 is asked for more often. */
+static void two_held(void)
+{
+    cold_fleet(1, 3, 8, 2);
+    double now = 1;
+    for (uint32_t m = 0; m < 2; m++) {
+        uint64_t t = ask(m, 100, now);
+        loaded(0, m, true, now + 4);
+        end(t, now + 5);
+        now += 10;
+    }
+    for (int i = 0; i < 3; i++)
+        end(ask(0, 100, now + i), now + i + 0.5);
+}
+
+static void the_model_that_is_worth_least_goes(void **state)
+{
+    two_held();
+    ask(2, 100, 40);
+    assert_int_equal(ordered(ORDER_UNLOAD, 0)->model, 1);
+    assert_int_equal(ordered(ORDER_LOAD, 0)->model, 2);
+    scheduler_free(&fleet);
+}
+
+static void a_busy_model_is_not_thrown_out(void **state)
+{
+    two_held();
+    ask(1, 100, 39);
+    ask(2, 100, 40);
+    assert_int_equal(ordered(ORDER_UNLOAD, 0)->model, 0);
+    scheduler_free(&fleet);
+}
+
+static void after_five_seconds_the_cheapest_busy_one_drains(void **state)
+{
+    two_held();
+    ask(0, 100, 38);
+    uint64_t busy = ask(1, 100, 39);
+    ask(2, 100, 40);
+    turn(44);
+    assert_int_equal(orders.n, 0);
+    turn(45.1);
+    assert_int_equal(orders.n, 0);
+    ask(1, 100, 46); /* must wait now */
+    assert_int_equal(count_of(ORDER_GRANT), 0);
+    assert_true(end(busy, 47));
+    assert_int_equal(ordered(ORDER_UNLOAD, 0)->model, 1);
+    assert_int_equal(ordered(ORDER_LOAD, 0)->model, 2);
+    scheduler_free(&fleet);
+}
+
+static void a_model_of_two_nodes_is_cheaper(void **state)
+{
+    cold_fleet(2, 3, 8, 2);
+    for (uint32_t n = 0; n < 2; n++)
+        scheduler_note(fleet, n, 0, true, at(1), &orders);
+    scheduler_note(fleet, 0, 1, true, at(1), &orders);
+    scheduler_note(fleet, 1, 2, true, at(1), &orders);
+    for (int i = 0; i < 2; i++)
+        end(ask(0, 100, 2 + i), 2.5 + i); /* twice 0.3 is less than once */
+    end(ask(1, 100, 5), 6);
+    end(ask(2, 100, 7), 8);
+    scheduler_orders_init(&orders);
+    assert_int_equal(scheduler_load(fleet, 0, 2, at(9), &orders), OK);
+    assert_int_equal(ordered(ORDER_UNLOAD, 0)->model, 0);
+    scheduler_free(&fleet);
+}
+
+static void a_replica_starts_after_two_seconds_of_pressure(void **state)
+{
+    cold_fleet(2, 1, 1, 0);
+    scheduler_note(fleet, 0, 0, true, at(1), &orders);
+    for (int i = 0; i < 10; i++)
+        ask(0, 4000, 2); /* 4 s each: 36 s of work for a load of 4 s */
+    assert_int_equal(count_of(ORDER_LOAD), 0);
+    turn(3.5);
+    assert_int_equal(count_of(ORDER_LOAD), 0);
+    turn(4.6);
+    assert_int_equal(load_node(), 1);
+    turn(5.2);
+    assert_int_equal(count_of(ORDER_LOAD), 0);
+    scheduler_free(&fleet);
+}
+
+static void a_replica_spares_what_has_just_come(void **state)
+{
+    cold_fleet(2, 2, 1, 1);
+    scheduler_note(fleet, 0, 0, true, at(1), &orders);
+    scheduler_note(fleet, 1, 1, true, at(1), &orders);
+    for (int i = 0; i < 20; i++)
+        ask(0, 4000, 2);
+    for (double now = 2.5; now < 30.5; now += 0.5) {
+        turn(now);
+        assert_int_equal(count_of(ORDER_LOAD), 0);
+    }
+    turn(31.5);
+    assert_int_equal(ordered(ORDER_UNLOAD, 0)->model, 1);
+    assert_int_equal(load_node(), 1);
+    scheduler_free(&fleet);
+}
+
+static void a_pin_loads_where_it_points(void **state)
+{
+    cold_fleet(2, 1, 1, 0);
+    scheduler_note(fleet, 0, 0, true, at(1), &orders);
+    struct scheduler_ask a = usual_ask(0, 100);
+    a.pin = 1;
+    uint64_t t = ask_with(&a, 2);
+    assert_int_equal(load_node(), 1);
+    loaded(1, 0, true, 6);
+    assert_int_equal(granted_ticket(), t);
+    scheduler_free(&fleet);
+}
+
+static void unload_goes_to_every_holder(void **state)
+{
+    cold_fleet(3, 1, 1, 0);
+    for (uint32_t n = 0; n < 2; n++)
+        scheduler_note(fleet, n, 0, true, at(1), &orders);
+    uint64_t t = ask(0, 100, 2);
+    uint32_t busy = granted_node();
+    scheduler_orders_init(&orders);
+    scheduler_unload(fleet, 0, at(3), &orders);
+    assert_int_equal(count_of(ORDER_UNLOAD), 1);
+    assert_int_equal(ordered(ORDER_UNLOAD, 0)->node, 1 - busy);
+    assert_true(end(t, 4));
+    assert_int_equal(ordered(ORDER_UNLOAD, 0)->node, busy);
+    assert_int_equal(count_of(ORDER_LOAD), 0);
+    fleet_end();
+}
+
+static void memory_of_the_node_counts(void **state)
+{
+    fleet_begin(1, 3, SCHEDULER_eta);
+    for (uint32_t m = 0; m < 3; m++)
+        scheduler_model(fleet, m, m == 2 ? 16000000000 : 8000000000, SCHEDULER_POLICIES);
+    struct scheduler_node is = usual_node(0, 4);
+    is.vram = 20000000000;
+    add_node(0, &is);
+    for (uint32_t m = 0; m < 2; m++)
+        scheduler_note(fleet, 0, m, true, at(1), &orders);
+    ask(2, 100, 2);
+    assert_int_equal(count_of(ORDER_UNLOAD), 2);
+    assert_int_equal(ordered(ORDER_LOAD, 0)->model, 2);
+    scheduler_free(&fleet);
+}
+
+static void a_node_that_goes_takes_its_loads_with_it(void **state)
+{
+    cold_fleet(2, 1, 1, 0);
+    ask(0, 100, 1);
+    uint32_t first = load_node();
+    struct scheduler_node is = usual_node(first, 1);
+    is.up = false;
+    scheduler_orders_init(&orders);
+    scheduler_node(fleet, first, &is, at(2), &orders);
+    assert_int_equal(load_node(), 1 - first);
+    loaded(first, 0, true, 3); /* too late, and not believed */
+    assert_false(scheduler_resident(fleet, first, 0));
+    fleet_end();
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(fifty_at_once_are_one_load),
+        cmocka_unit_test(a_load_survives_those_who_asked_for_it),
+        cmocka_unit_test(a_failed_load_goes_elsewhere_and_is_not_hurried),
+        cmocka_unit_test(one_node_loads_one_model_at_a_time_longest_wait_first),
+        cmocka_unit_test(the_model_that_is_worth_least_goes),
+        cmocka_unit_test(a_busy_model_is_not_thrown_out),
+        cmocka_unit_test(after_five_seconds_the_cheapest_busy_one_drains),
+        cmocka_unit_test(a_model_of_two_nodes_is_cheaper),
+        cmocka_unit_test(a_replica_starts_after_two_seconds_of_pressure),
+        cmocka_unit_test(a_replica_spares_what_has_just_come),
+        cmocka_unit_test(a_pin_loads_where_it_points),
+        cmocka_unit_test(unload_goes_to_every_holder),
+        cmocka_unit_test(memory_of_the_node_counts),
+        cmocka_unit_test(a_node_that_goes_takes_its_loads_with_it),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
