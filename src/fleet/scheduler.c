@@ -127,6 +127,10 @@ static void finish(struct scheduler *s, double now, struct scheduler_orders *out
 {
     if (orders_room(out))
         load_consider(s, now, out);
+    if (s->hope_lost && orders_room(out)) {
+        s->hope_lost = false;
+        dispatch_all(s, now, out);
+    }
     out->more |= !orders_room(out);
     out->next_turn = moment(s, fmin(s->next_deadline, load_next(s, now)));
 }
@@ -158,6 +162,7 @@ void scheduler_node(struct scheduler *s, uint32_t node, const struct scheduler_n
     s->penalty[node] = (float)is->penalty;
     if (!m->up)
         forget_residents(s, node, now);
+    s->hope_lost |= !m->up || m->draining;
     for (uint32_t i = 0; i < s->models; i++)
         learn_prior(s, node, i);
     ledger_refresh(s, node, now);
@@ -202,6 +207,7 @@ void scheduler_bar(struct scheduler *s, uint32_t node, uint32_t model, bool barr
 {
     double now = seconds(s, at);
     s->pair[at_pair(s, node, model)].barred = barred;
+    s->hope_lost |= barred;
     ledger_refresh_pair(s, node, model, now);
     dispatch_node(s, node, now, out);
     finish(s, now, out);

@@ -201,7 +201,7 @@ void load_leave(struct scheduler *s, uint32_t node, uint32_t model, double now)
     struct pair *p = &s->pair[at_pair(s, node, model)];
     if (!p->resident || p->leaving)
         return;
-    p->leaving = true;
+    p->leaving = s->hope_lost = true;
     s->leaving++;
     ledger_refresh_pair(s, node, model, now);
 }

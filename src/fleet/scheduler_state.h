@@ -124,6 +124,7 @@ struct scheduler {
     uint32_t jobs, waiting;
     uint32_t limited; /* waiting, and not every node may serve them */
     uint32_t leaving; /* models that drain */
+    bool hope_lost;   /* somebody may wait for a busy node that will not serve it */
     double look_at;   /* next look at what only time changes */
     double floor;     /* virtual tokens of the last one served */
     uint32_t pass;

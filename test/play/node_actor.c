@@ -167,6 +167,7 @@ static bool do_hollow(struct seen *s, const struct direction *d)
     say_and_free(s, tongue_hollow(s->tongue));
     if (s->streams)
         s->sent.n = before; /* nobody is to see it */
+    s->rough |= s->marked;  /* behind an error it may come or not */
     return true;
 }
 
