@@ -65,6 +65,7 @@ void load_resident(struct scheduler *s, uint32_t node, uint32_t model, bool resi
         list_resident(s, node, model, resident);
     }
     s->leaving -= p->leaving;
+    s->hope_lost |= !resident;
     p->leaving = false;
     p->since = now;
     if (resident)
