@@ -33,31 +33,45 @@ void scheduler_settings_default(struct scheduler_settings *s)
 
 /* ---- memory ----------------------------------------------------------------------------------------------------- */
 
-static bool take_memory(struct scheduler *s)
+static bool take_by_node(struct scheduler *s)
 {
-    size_t n = s->nodes, nm = n * s->models, t = s->settings.tickets;
+    size_t n = s->stride;
     s->slot_at = calloc(n, sizeof *s->slot_at), s->slot_floor = calloc(n, sizeof *s->slot_floor);
     s->penalty = calloc(n, sizeof *s->penalty), s->slow = calloc(n, sizeof *s->slow);
     s->weight = calloc(n, sizeof *s->weight), s->inflight = calloc(n, sizeof *s->inflight);
-    s->t = calloc(n, sizeof *s->t), s->candidate = calloc(n, sizeof *s->candidate);
-    s->machine = calloc(n, sizeof *s->machine), s->pair_at = calloc(nm, sizeof *s->pair_at);
-    s->prefill_s = calloc(nm, sizeof *s->prefill_s), s->decode_s = calloc(nm, sizeof *s->decode_s);
-    s->pair = calloc(nm, sizeof *s->pair), s->model = calloc(s->models, sizeof *s->model);
-    s->job = calloc(t, sizeof *s->job), s->line = calloc(t, sizeof *s->line);
-    s->tenant = calloc(t, sizeof *s->tenant), s->bucket = calloc(s->buckets, sizeof *s->bucket);
-    return s->slot_at && s->slot_floor && s->penalty && s->slow && s->weight && s->inflight && s->t && s->candidate &&
-           s->machine && s->pair_at && s->prefill_s && s->decode_s && s->pair && s->model && s->job && s->line &&
-           s->tenant && s->bucket;
+    s->t = calloc(n, sizeof *s->t), s->t_free = calloc(n, sizeof *s->t_free);
+    s->candidate = calloc(n, sizeof *s->candidate), s->salt = calloc(n, sizeof *s->salt);
+    s->machine = calloc(n, sizeof *s->machine);
+    return s->slot_at && s->slot_floor && s->penalty && s->slow && s->weight && s->inflight && s->t && s->t_free &&
+           s->candidate && s->salt && s->machine;
 }
 
+static bool take_by_pair(struct scheduler *s)
+{
+    size_t n = (size_t)s->stride * s->models;
+    s->pair_at = calloc(n, sizeof *s->pair_at), s->pair = calloc(n, sizeof *s->pair);
+    s->prefill_s = calloc(n, sizeof *s->prefill_s), s->decode_s = calloc(n, sizeof *s->decode_s);
+    return s->pair_at && s->pair && s->prefill_s && s->decode_s;
+}
+
+static bool take_lists(struct scheduler *s)
+{
+    size_t n = s->settings.tickets;
+    s->model = calloc(s->models, sizeof *s->model), s->bucket = calloc(s->buckets, sizeof *s->bucket);
+    s->job = calloc(n, sizeof *s->job), s->line = calloc(n, sizeof *s->line);
+    s->tenant = calloc(n, sizeof *s->tenant);
+    return s->model && s->bucket && s->job && s->line && s->tenant;
+}
+
+/* The lanes that pad the arrays are nodes that can never be asked. */
 static void init_nodes(struct scheduler *s)
 {
-    for (uint32_t n = 0; n < s->nodes; n++) {
+    for (uint32_t n = 0; n < s->stride; n++) {
         s->slot_at[n] = INFINITY;
         s->weight[n] = s->slow[n] = 1;
         s->machine[n].leases = s->machine[n].loading = s->machine[n].residents = NONE;
     }
-    for (size_t i = 0; i < (size_t)s->nodes * s->models; i++) {
+    for (size_t i = 0; i < (size_t)s->stride * s->models; i++) {
         s->pair_at[i] = INFINITY;
         s->pair[i].load_s = (float)(1 / s->settings.load);
         s->prefill_s[i] = (float)(1 / s->settings.prefill);
@@ -94,12 +108,13 @@ struct scheduler *scheduler_new(const struct scheduler_settings *settings, nsec 
     s->settings = *settings;
     s->epoch = now - SECOND(1); /* so that no moment is 0 */
     s->nodes = settings->nodes, s->models = settings->models;
+    s->stride = (s->nodes + LANES - 1) & ~(uint32_t)(LANES - 1);
     s->chance = settings->seed;
     s->first_active = NONE;
     s->next_deadline = INFINITY;
     for (s->buckets = 16; s->buckets < settings->tickets;)
         s->buckets *= 2;
-    if (memory_strikes() || !take_memory(s)) {
+    if (memory_strikes() || !take_by_node(s) || !take_by_pair(s) || !take_lists(s)) {
         scheduler_free(&s);
         return NULL;
     }
@@ -115,10 +130,9 @@ void scheduler_free(struct scheduler **sp)
     *sp = NULL;
     if (!s)
         return;
-    void *all[] = { s->slot_at,   s->slot_floor, s->penalty,   s->slow,    s->weight,
-                    s->inflight,  s->t,          s->candidate, s->machine, s->pair_at,
-                    s->prefill_s, s->decode_s,   s->pair,      s->model,   s->job,
-                    s->line,      s->tenant,     s->bucket,    s };
+    void *all[] = { s->slot_at,  s->slot_floor, s->penalty, s->slow,    s->weight,  s->inflight, s->t,
+                    s->t_free,   s->candidate,  s->salt,    s->machine, s->pair_at, s->pair,     s->prefill_s,
+                    s->decode_s, s->model,      s->bucket,  s->job,     s->line,    s->tenant,   s };
     for (size_t i = 0; i < ARRAY_LEN(all); i++)
         free(all[i]);
 }
@@ -156,7 +170,7 @@ void scheduler_node(struct scheduler *s, uint32_t node, const struct scheduler_n
     double now = seconds(s, at);
     m->up = is->up, m->draining = is->draining;
     m->slots = is->slots, m->held_max = is->held, m->vram = is->vram, m->labels = is->labels;
-    m->id = is->id, m->salt = mix(is->id + 0x9e3779b97f4a7c15);
+    m->id = is->id, s->salt[node] = mix(is->id + 0x9e3779b97f4a7c15);
     s->weight[node] = is->weight > 0 ? (float)is->weight : 1;
     s->slow[node] = is->share > 0 ? (float)(1 / is->share) : 1;
     s->penalty[node] = (float)is->penalty;
@@ -302,6 +316,7 @@ static void wait_or_refuse(struct scheduler *s, uint32_t job, double now, struct
 uint64_t scheduler_ask(struct scheduler *s, const struct scheduler_ask *a, nsec at, struct scheduler_orders *out)
 {
     double now = seconds(s, at);
+    ledger_rebase(s, now);
     uint32_t job = job_take(s);
     if (job == NONE)
         return 0;
@@ -380,6 +395,7 @@ static void refresh_probes(struct scheduler *s, uint32_t model, double now)
 void scheduler_turn(struct scheduler *s, nsec at, struct scheduler_orders *out)
 {
     double now = seconds(s, at);
+    ledger_rebase(s, now);
     door_deadlines(s, now, out);
     for (uint32_t m = s->first_active; m != NONE; m = s->model[m].next_active)
         refresh_probes(s, m, now);

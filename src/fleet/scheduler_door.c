@@ -21,7 +21,7 @@ static struct capacity capacity_of(const struct scheduler *s, uint32_t model, do
 {
     struct capacity c = { .first_free = INFINITY };
     for (uint32_t n = 0; n < s->nodes; n++) {
-        double at = fmax(s->slot_at[n], s->pair_at[at_pair(s, n, model)]);
+        double at = s->base + (double)fmaxf(s->slot_at[n], s->pair_at[at_pair(s, n, model)]);
         if (isinf(at))
             continue;
         uint32_t slots = scheduler_slots(s, n, model);

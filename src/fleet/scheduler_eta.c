@@ -1,65 +1,122 @@
 /* fleet/scheduler_eta.c - the expected time to the first token, weighted; lowest wins.
  *
- *      T = (wait for a slot + 2 x (prompt - matched) / prefill rate + 0.1 x output / decode rate + penalty) / share
+ *   T = (wait for a slot + 2 x (prompt - matched) / prefill rate + 0.1 x output / decode rate + penalty) / share
  *
- * All nodes are scored, in arrays. Prefixes touch at most 8 of them, afterwards. Among free nodes within 20 % or 0.2 s
- * of the best the one with fewest in flight is taken, then rendezvous, so that several gateways agree. A busy node is
- * waited for only if its T is below 0.6 of the best free one's. The load term of a node without the model is not here:
- * such nodes get requests only after a load, which fleet/scheduler_load.c decides. */
+ * All nodes are scored, four at a time. Prefixes touch at most 8 of them, afterwards; limits (pins, labels, what was
+ * tried) are rare, and pay for a second pass. Among free nodes within 20 % or 0.2 s of the best the one with fewest in
+ * flight is taken, then rendezvous, so that several gateways agree. A busy node is waited for only if its T is below
+ * 0.6 of the best free one's. The load term of a node without the model is not here: such nodes get requests only after
+ * a load, which fleet/scheduler_load.c decides. */
 #include "fleet/scheduler_state.h"
 #include <math.h>
 
-static double when(const struct scheduler *s, uint32_t node, uint32_t model)
+typedef float lanes __attribute__((vector_size(4 * LANES)));
+typedef int32_t masks __attribute__((vector_size(4 * LANES)));
+
+struct best { /* of free nodes, of busy ones; INFINITY: there is none */
+    float free, busy;
+};
+
+static inline lanes choose(masks which, lanes yes, lanes no)
 {
-    return fmax(s->slot_at[node], s->pair_at[at_pair(s, node, model)]);
+    return (lanes)((which & (masks)yes) | (~which & (masks)no));
 }
 
-static void apply_hints(struct scheduler *s, const struct job *j)
+static inline lanes all(float v)
+{
+    return (lanes){ v, v, v, v };
+}
+
+static float least(lanes v)
+{
+    return fminf(fminf(v[0], v[1]), fminf(v[2], v[3]));
+}
+
+/* ---- scores ------------------------------------------------------------------------------------------------------ */
+
+static struct best score_all(struct scheduler *s, const struct job *j, double now)
+{
+    size_t first = at_pair(s, 0, j->model);
+    const lanes *slot = (const lanes *)s->slot_at, *pair = (const lanes *)(s->pair_at + first);
+    const lanes *prefill = (const lanes *)(s->prefill_s + first), *decode = (const lanes *)(s->decode_s + first);
+    const lanes *floor = (const lanes *)s->slot_floor, *penalty = (const lanes *)s->penalty,
+                *slow = (const lanes *)s->slow;
+    lanes in = all((float)s->settings.prefill_weight * (float)j->prompt);
+    lanes out = all((float)s->settings.decode_weight * (float)j->output);
+    lanes since = all(since_base(s, now)), none = all(INFINITY), free = none, busy = none, *t = (lanes *)s->t;
+    lanes *t_free = (lanes *)s->t_free;
+    masks frees = { 0 };
+    for (uint32_t i = 0; i < s->stride / LANES; i++) {
+        lanes when = choose(slot[i] > pair[i], slot[i], pair[i]), wait = when - since;
+        masks is_free = when < all(0);
+        wait = choose(is_free, all(0), choose(wait > floor[i], wait, floor[i]));
+        t[i] = (wait + in * prefill[i] + out * decode[i] + penalty[i]) * slow[i];
+        t_free[i] = choose(is_free, t[i], none);
+        lanes t_busy = choose(is_free, none, t[i]);
+        free = choose(t_free[i] < free, t_free[i], free);
+        busy = choose(t_busy < busy, t_busy, busy);
+        frees -= is_free;
+    }
+    s->candidates = (uint32_t)(frees[0] + frees[1] + frees[2] + frees[3]);
+    return (struct best){ least(free), least(busy) };
+}
+
+static bool is_free(const struct scheduler *s, uint32_t n)
+{
+    return s->t_free[n] < INFINITY;
+}
+
+/* A beginning that the node has in its cache makes it nearer, never farther. */
+static void apply_hints(struct scheduler *s, const struct job *j, struct best *b)
 {
     const float *prefill = s->prefill_s + at_pair(s, 0, j->model);
     float weight = (float)s->settings.prefill_weight;
     for (uint32_t i = 0; i < j->hints; i++) {
         uint32_t n = j->hint[i].node;
         s->t[n] -= weight * (float)MIN(j->hint[i].tokens, j->prompt) * prefill[n] * s->slow[n];
+        if (is_free(s, n))
+            b->free = fminf(b->free, s->t_free[n] = s->t[n]);
+        else
+            b->busy = fminf(b->busy, s->t[n]);
     }
 }
 
-static void apply_limits(struct scheduler *s, const struct job *j)
+static struct best apply_limits(struct scheduler *s, const struct job *j)
 {
-    if (!job_limited(j))
-        return;
-    for (uint32_t n = 0; n < s->nodes; n++)
+    struct best b = { INFINITY, INFINITY };
+    for (uint32_t n = 0; n < s->nodes; n++) {
         if (!policy_may(s, j, n))
-            s->t[n] = INFINITY;
+            s->t[n] = s->t_free[n] = INFINITY;
+        else if (is_free(s, n))
+            b.free = fminf(b.free, s->t[n]);
+        else
+            b.busy = fminf(b.busy, s->t[n]);
+    }
+    return b;
+}
+
+static struct best look(struct scheduler *s, const struct job *j, double now)
+{
+    struct best b = score_all(s, j, now);
+    apply_hints(s, j, &b);
+    return job_limited(j) ? apply_limits(s, j) : b;
 }
 
 void eta_score(struct scheduler *s, const struct job *j, double now)
 {
-    size_t first = at_pair(s, 0, j->model);
-    const double *slot = s->slot_at, *pair = s->pair_at + first;
-    const float *prefill = s->prefill_s + first, *decode = s->decode_s + first;
-    float in = (float)s->settings.prefill_weight * (float)j->prompt;
-    float out = (float)s->settings.decode_weight * (float)j->output;
-    for (uint32_t n = 0; n < s->nodes; n++) {
-        double at = slot[n] > pair[n] ? slot[n] : pair[n];
-        float least = at > 0 ? s->slot_floor[n] : 0, wait = (float)(at - now);
-        wait = wait > least ? wait : least;
-        s->t[n] = (wait + in * prefill[n] + out * decode[n] + s->penalty[n]) * s->slow[n];
-    }
-    apply_hints(s, j);
-    apply_limits(s, j);
+    look(s, j, now);
 }
 
 struct scheduler_terms eta_terms(const struct scheduler *s, const struct job *j, uint32_t node, double now)
 {
     size_t at = at_pair(s, node, j->model);
-    double slot = when(s, node, j->model);
+    float when = fmaxf(s->slot_at[node], s->pair_at[at]);
     uint32_t matched = 0;
     for (uint32_t i = 0; i < j->hints; i++)
         if (j->hint[i].node == node)
             matched = MIN(j->hint[i].tokens, j->prompt);
     struct scheduler_terms t = {
-        .slot = slot > 0 ? fmaxf((float)(slot - now), s->slot_floor[node]) : 0,
+        .slot = when < 0 ? 0 : fmaxf(when - since_base(s, now), s->slot_floor[node]),
         .prefill = (float)s->settings.prefill_weight * (float)(j->prompt - matched) * s->prefill_s[at],
         .decode = (float)s->settings.decode_weight * (float)j->output * s->decode_s[at],
         .penalty = s->penalty[node],
@@ -68,47 +125,40 @@ struct scheduler_terms eta_terms(const struct scheduler *s, const struct job *j,
     return t;
 }
 
-struct best {
-    uint32_t free, busy, frees;
-    float free_t, busy_t;
-};
+/* ---- the choice -------------------------------------------------------------------------------------------------- */
 
-static struct best find_best(struct scheduler *s, uint32_t model)
+static int32_t fewest_among(const struct scheduler *s, float upto)
 {
-    struct best b = { .free = NONE, .busy = NONE, .free_t = INFINITY, .busy_t = INFINITY };
-    const double *slot = s->slot_at, *pair = s->pair_at + at_pair(s, 0, model);
-    for (uint32_t n = 0; n < s->nodes; n++) {
-        bool free = slot[n] < 0 && pair[n] < 0;
-        b.frees += free;
-        if (free && s->t[n] < b.free_t)
-            b.free = n, b.free_t = s->t[n];
-        else if (!free && s->t[n] < b.busy_t)
-            b.busy = n, b.busy_t = s->t[n];
+    const lanes *t = (const lanes *)s->t_free;
+    const masks *inflight = (const masks *)s->inflight;
+    masks most = { INT32_MAX, INT32_MAX, INT32_MAX, INT32_MAX }, fewest = most;
+    for (uint32_t i = 0; i < s->stride / LANES; i++) {
+        masks equal = t[i] <= all(upto), n = (equal & inflight[i]) | (~equal & most), less = n < fewest;
+        fewest = (less & n) | (~less & fewest);
     }
-    return b;
+    return MIN(MIN(fewest[0], fewest[1]), MIN(fewest[2], fewest[3]));
 }
 
 /* Unweighted rendezvous: those compared are equal but for their numbers. */
-static uint32_t among_equals(struct scheduler *s, const struct job *j, const struct best *b)
+static uint32_t among_equals(const struct scheduler *s, const struct job *j, float t)
 {
-    float upto = fmaxf(b->free_t * (float)(1 + s->settings.tie_share), b->free_t + (float)s->settings.tie_seconds);
-    const double *slot = s->slot_at, *pair = s->pair_at + at_pair(s, 0, j->model);
-    uint32_t best = b->free, fewest = s->inflight[best];
-    uint64_t most = mix(j->key ^ s->machine[best].salt);
+    float upto = fmaxf(t * (float)(1 + s->settings.tie_share), t + (float)s->settings.tie_seconds);
+    uint32_t best = NONE, fewest = (uint32_t)fewest_among(s, upto);
+    uint64_t most = 0, key = mix(j->key + 1);
     for (uint32_t n = 0; n < s->nodes; n++) {
-        if (s->t[n] > upto || s->inflight[n] > fewest || slot[n] >= 0 || pair[n] >= 0)
-            continue;
-        uint64_t h = mix(j->key ^ s->machine[n].salt);
-        if (s->inflight[n] < fewest || h > most)
-            best = n, fewest = s->inflight[n], most = h;
+        uint64_t lot = (key ^ s->salt[n]) * 0x9e3779b97f4a7c15;
+        if (s->t_free[n] <= upto && s->inflight[n] == fewest && (lot > most || best == NONE))
+            best = n, most = lot;
     }
     return best;
 }
 
-static struct best look(struct scheduler *s, const struct job *j, double now)
+static uint32_t busy_one(const struct scheduler *s, float t)
 {
-    eta_score(s, j, now);
-    return find_best(s, j->model);
+    uint32_t n = 0;
+    while (is_free(s, n) || s->t[n] != t)
+        n++;
+    return n;
 }
 
 /* What is known of a busy node's slots was worked out when something last happened there. Before anybody waits for it
@@ -126,14 +176,13 @@ uint32_t scheduler_eta(struct scheduler *s, const struct job *j, double now, uin
 {
     float below = (float)s->settings.wait_below;
     struct best b = look(s, j, now);
-    while (b.free != NONE && b.busy_t < below * b.free_t && !is_fresh(s, b.busy, j->model, now))
+    while (b.free < INFINITY && b.busy < below * b.free) {
+        uint32_t busy = busy_one(s, b.busy);
+        if (is_fresh(s, busy, j->model, now)) {
+            *out_wait_for = busy;
+            return NONE;
+        }
         b = look(s, j, now);
-    s->candidates = b.frees;
-    if (b.free == NONE)
-        return NONE;
-    if (b.busy_t < below * b.free_t) {
-        *out_wait_for = b.busy;
-        return NONE;
     }
-    return among_equals(s, j, &b);
+    return b.free < INFINITY ? among_equals(s, j, b.free) : NONE;
 }

@@ -100,7 +100,7 @@ static void refresh_own(struct scheduler *s, uint32_t node, double now)
         s->slot_at[node] = ALWAYS_FREE;
     else {
         double rest = nth_end(s, node, NONE, taken - m->slots + 1, now);
-        s->slot_at[node] = now + rest;
+        s->slot_at[node] = since_base(s, now + rest);
         s->slot_floor[node] = (float)(rest / 4);
     }
 }
@@ -123,7 +123,7 @@ void ledger_refresh_pair(struct scheduler *s, uint32_t node, uint32_t model, dou
         s->pair_at[at] = ALWAYS_FREE;
     else {
         double rest = nth_end(s, node, model, p->inflight + p->reserved - limit + 1, now);
-        s->pair_at[at] = now + rest;
+        s->pair_at[at] = since_base(s, now + rest);
         s->slot_floor[node] = fmaxf(s->slot_floor[node], (float)(rest / 4));
     }
 }
@@ -138,6 +138,21 @@ void ledger_refresh(struct scheduler *s, uint32_t node, double now)
 bool ledger_free(const struct scheduler *s, uint32_t node, uint32_t model)
 {
     return s->slot_at[node] < 0 && s->pair_at[at_pair(s, node, model)] < 0;
+}
+
+static void shift(float *at, size_t n, float by)
+{
+    for (size_t i = 0; i < n; i++)
+        at[i] = at[i] < 0 ? at[i] : fmaxf(0, at[i] - by);
+}
+
+void ledger_rebase(struct scheduler *s, double now)
+{
+    if (now - s->base < REBASED_AFTER)
+        return;
+    shift(s->slot_at, s->stride, since_base(s, now));
+    shift(s->pair_at, (size_t)s->stride * s->models, since_base(s, now));
+    s->base = now;
 }
 
 /* ---- leases ----------------------------------------------------------------------------------------------------- */

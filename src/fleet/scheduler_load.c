@@ -114,7 +114,7 @@ struct place {
 
 static double slot_wait(const struct scheduler *s, uint32_t node, double now)
 {
-    return s->slot_at[node] < 0 ? 0 : s->slot_at[node] - now;
+    return s->slot_at[node] < 0 ? 0 : (double)(s->slot_at[node] - since_base(s, now));
 }
 
 static bool place_on(const struct scheduler *s, uint32_t node, uint32_t model, double not_since, double now,

@@ -5,7 +5,7 @@
 
 double rendezvous_weight(const struct scheduler *s, const struct job *j, uint32_t node)
 {
-    double h = ((double)(mix(j->key ^ s->machine[node].salt) >> 12) + 0.5) / 4503599627370496.0;
+    double h = ((double)(mix(j->key ^ s->salt[node]) >> 12) + 0.5) / 4503599627370496.0;
     return -(double)s->weight[node] / log(h);
 }
 

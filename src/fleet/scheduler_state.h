@@ -6,12 +6,14 @@
 #include "fleet/scheduler.h"
 
 #define NONE          SCHEDULER_NONE
-#define ALWAYS_FREE   (-1.0) /* a moment long past: has a free slot */
-#define LOOKED_AT     8      /* waiters of a model that are looked at when a slot frees */
+#define ALWAYS_FREE   (-1.0f) /* a moment before all others: has a free slot */
+#define REBASED_AFTER 2048.0  /* seconds; a float then still tells tenths of milliseconds apart */
+#define LOOKED_AT     8       /* waiters of a model that are looked at when a slot frees */
 #define HINTS         8
 #define SERVICE_STEPS 32 /* classes of expected service, a fourth of an octave each */
 #define LENGTHS       20 /* classes of prompt lengths, an octave each */
 #define BANDS         3
+#define LANES         4 /* nodes that are scored at once */
 
 enum job_state { JOB_NONE, JOB_WAITS, JOB_SERVED };
 struct job { /* a ticket */
@@ -85,7 +87,7 @@ struct machine { /* what is known of a node and not needed for each choice */
     bool up, draining;
     uint32_t slots, held_max, held, leases, loading;
     uint32_t residents; /* first of a list of models */
-    uint64_t vram, vram_used, labels, id, salt;
+    uint64_t vram, vram_used, labels, id;
     double load_ends;
     double refreshed; /* when slot_at was worked out */
     double credit;
@@ -98,17 +100,19 @@ struct machine { /* what is known of a node and not needed for each choice */
 struct scheduler {
     struct scheduler_settings settings;
     nsec epoch;
-    uint32_t nodes, models;
+    uint32_t nodes, models, stride;
+    double base;
     uint64_t chance, turns;
 
     /* by node, read by every choice */
-    double *slot_at;       /* when a slot frees: ALWAYS_FREE, a moment, INFINITY when it must not be asked */
+    float *slot_at;        /* when a slot frees: ALWAYS_FREE, a moment, INFINITY when it must not be asked */
     float *slot_floor;     /* a busy node's wait is at least that */
     float *penalty, *slow; /* seconds; 1 / share */
     float *weight;
     uint32_t *inflight;
+    uint64_t *salt;
     /* by model and node */
-    double *pair_at; /* as slot_at; INFINITY unless resident and usable */
+    float *pair_at; /* as slot_at; INFINITY unless resident and usable */
     float *prefill_s, *decode_s;
 
     struct machine *machine;
@@ -129,7 +133,7 @@ struct scheduler {
     double floor;     /* virtual tokens of the last one served */
     uint32_t pass;
     double next_deadline;
-    float *t;            /* scratch by node */
+    float *t, *t_free;   /* scratch by node */
     uint32_t *candidate; /* scratch by node */
     uint32_t candidates;
     struct {
@@ -142,13 +146,17 @@ static inline double seconds(const struct scheduler *s, nsec now)
 {
     return (double)(now - s->epoch) / 1e9;
 }
+static inline float since_base(const struct scheduler *s, double at)
+{
+    return (float)(at - s->base);
+}
 static inline nsec moment(const struct scheduler *s, double at)
 {
     return at > 9e9 ? NEVER : s->epoch + (nsec)(at * 1e9);
 }
 static inline size_t at_pair(const struct scheduler *s, uint32_t node, uint32_t model)
 {
-    return (size_t)model * s->nodes + node;
+    return (size_t)model * s->stride + node;
 }
 static inline uint64_t mix(uint64_t z)
 {
@@ -216,6 +224,8 @@ void ledger_open(struct scheduler *s, uint32_t job, uint32_t node, double now);
 void ledger_close(struct scheduler *s, uint32_t job, double now);
 /* Works out slot_at and pair_at anew after something about the node has changed. */
 void ledger_refresh(struct scheduler *s, uint32_t node, double now);
+/* Moves the base of the moments in arrays when it has become old. */
+void ledger_rebase(struct scheduler *s, double now);
 void ledger_refresh_pair(struct scheduler *s, uint32_t node, uint32_t model, double now);
 bool ledger_free(const struct scheduler *s, uint32_t node, uint32_t model);
 

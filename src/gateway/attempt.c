@@ -321,17 +321,17 @@ static void wire_ended(struct node_conn *nc, bool reset)
     attempt_broken(nc->x, nc->state == NODE_CONN_BODY ? FAIL_upstream_cut : FAIL_upstream_reset);
 }
 
-void attempt_readable(struct node_conn *nc)
+static void take_read(struct node_conn *nc, ssize_t n)
 {
-    struct worker *w = nc->worker;
-    ssize_t n = conn_read(&nc->conn, w->scratch, SCRATCH_BYTES);
-
-    if (n == 0)
-        return;
     if (n < 0)
         wire_ended(nc, n == -2);
-    else
-        take_in(nc, w->scratch, (size_t)n);
+    else if (n > 0)
+        take_in(nc, nc->worker->scratch, (size_t)n);
+}
+
+void attempt_readable(struct node_conn *nc)
+{
+    take_read(nc, conn_read(&nc->conn, nc->worker->scratch, SCRATCH_BYTES));
 }
 
 void attempt_rest(struct exchange *x)
@@ -344,15 +344,28 @@ void attempt_rest(struct exchange *x)
     conn_watch(&nc->conn, 0);
 }
 
+bool attempt_gather(struct exchange *x)
+{
+    struct node_conn *nc = x->up.conn;
+    ssize_t n;
+
+    if (!nc || !nc->resting || nc->paused)
+        return false;
+    n = conn_read(&nc->conn, nc->worker->scratch, SCRATCH_BYTES);
+    if (n == 0) {
+        nc->resting = false;
+        conn_watch(&nc->conn, SOCK_READ);
+    }
+    take_read(nc, n);
+    return n > 0;
+}
+
 void attempt_resume(struct exchange *x)
 {
     struct node_conn *nc = x->up.conn;
-    bool rested = nc && nc->resting;
 
-    if (!nc || (!nc->paused && !rested))
+    if (!nc || !nc->paused)
         return;
     nc->paused = nc->resting = false;
     conn_watch(&nc->conn, SOCK_READ);
-    if (rested)
-        attempt_readable(nc); /* what has gathered, without waiting to be told of it */
 }

@@ -166,11 +166,18 @@ static void write_first(struct client *c, struct exchange *x, struct str bytes, 
         client_doom(c);
 }
 
-/* c->out waits until a millisecond after the last write. */
-static void write_later(struct client *c, struct exchange *x, struct str bytes)
+static void await_millisecond(struct client *c)
 {
     struct worker *w = c->worker;
 
+    list_push(&w->due, &c->due);
+    if (!timer_pending(&w->due_timer))
+        loop_timer_set(w->loop, &w->due_timer, c->last_write + PACE);
+}
+
+/* c->out waits until a millisecond after the last write. */
+static void write_later(struct client *c, struct exchange *x, struct str bytes)
+{
     if (buf_append(&c->out, bytes)) {
         client_doom(c); /* no memory: better broken than with a hole */
         return;
@@ -178,9 +185,7 @@ static void write_later(struct client *c, struct exchange *x, struct str bytes)
     if (list_linked(&c->due))
         return;
     attempt_rest(x);
-    list_push(&w->due, &c->due);
-    if (!timer_pending(&w->due_timer))
-        loop_timer_set(w->loop, &w->due_timer, c->last_write + PACE);
+    await_millisecond(c);
 }
 
 static void sink_push(struct exchange *x, struct str bytes, bool last)
@@ -197,6 +202,23 @@ static void sink_push(struct exchange *x, struct str bytes, bool last)
         write_later(c, x, bytes);
 }
 
+/* Its millisecond is over: what the node has sent meanwhile is read, and all is written at once. While there is
+ * something each time, the stream is served by this clock alone: one read and one write a millisecond, however many
+ * records there are. */
+static void serve_due(struct client *c)
+{
+    uint64_t id = c->x->id;
+    bool gathered = attempt_gather(c->x); /* the exchange may be over now */
+
+    if (list_linked(&c->due) && buf_len(&c->out))
+        write_out(c, STR_NONE, STR_NONE, false);
+    list_del_if(&c->due);
+    if (gathered && c->x && c->x->id == id && !c->doomed) {
+        c->last_write = worker_now(c->worker);
+        await_millisecond(c);
+    }
+}
+
 void clients_flush_due(struct worker *w)
 {
     struct list *l;
@@ -207,9 +229,7 @@ void clients_flush_due(struct worker *w)
             loop_timer_set(w->loop, &w->due_timer, c->last_write + PACE);
             return;
         }
-        attempt_resume(c->x); /* usually writes all, with what has come meanwhile */
-        if (list_first(&w->due) == &c->due)
-            write_out(c, STR_NONE, STR_NONE, false);
+        serve_due(c);
     }
 }
 

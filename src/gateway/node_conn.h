@@ -51,11 +51,13 @@ void node_conns_tidy(struct worker *w);
 void attempt_connected(struct exchange *x);
 void attempt_readable(struct node_conn *nc);
 void attempt_broken(struct exchange *x, enum fail why);
-/* What comes now would only wait for its millisecond: the node's bytes gather in the socket until attempt_resume, and
- * are then read at once. */
+/* What comes now would only wait for its millisecond: the node's bytes gather in the socket until attempt_gather. */
 void attempt_rest(struct exchange *x);
-/* The sink has caught up, or its millisecond has come: read on. */
+/* The sink has caught up: read on. */
 void attempt_resume(struct exchange *x);
+/* Reads what has gathered while resting. True: there was something, and it rests on; false: there was nothing, and it
+ * is watched again. The exchange may be over afterwards. */
+bool attempt_gather(struct exchange *x);
 /* What the connection may wait for now, within the total that the settings allow. */
 void attempt_wait(struct exchange *x, nsec patience, enum fail late);
 /* Lets go of connection and lease; `end.why` tells the fleet how it went. */
