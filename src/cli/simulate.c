@@ -269,20 +269,9 @@ static enum fail read_or_draw(const struct wanted *w, struct trace *t)
     return f;
 }
 
-/* Requests per second that are a load of one. */
-static double full_rate(const struct simulate_spec *s, const struct trace *t)
-{
-    double work = 0, speed = 0;
-    for (uint32_t i = 0; i < t->n; i++)
-        work += t->request[i].in / s->prefill + t->request[i].out / s->decode;
-    for (uint32_t i = 0; i < s->nodes; i++)
-        speed += s->speed[i % s->speeds];
-    return speed * s->slots / (work / t->n);
-}
-
 static enum fail draw_arrivals(const struct wanted *w, const struct trace *lengths, uint64_t seed, struct trace *t)
 {
-    double rate = full_rate(&w->spec, lengths);
+    double rate = simulate_full_rate(&w->spec, lengths);
     uint64_t chance = seed * 1000003;
     enum fail f = w->phases ? trace_poisson(t, lengths, w->phase, w->phases, 0, rate, &chance) : OK;
     for (uint32_t i = 0; !f && i < w->tenants; i++) {

@@ -53,6 +53,8 @@ struct simulate_result {
     uint32_t tenants;
     struct simulate_tenant tenant[SIMULATE_TENANTS];
 };
+/* Requests per second, of these lengths, that are a load of one. */
+double simulate_full_rate(const struct simulate_spec *s, const struct trace *lengths);
 /* FAIL_no_memory. */
 enum fail simulate_run(const struct simulate_spec *s, struct simulate_result *out);
 /* Field by field, of n results. */

@@ -88,6 +88,16 @@ static double offered(const struct simulation *s)
     return lasts > 0 ? work / (speed * s->spec->slots * lasts) : 0;
 }
 
+double simulate_full_rate(const struct simulate_spec *s, const struct trace *lengths)
+{
+    double work = 0, speed = 0;
+    for (uint32_t i = 0; i < lengths->n; i++)
+        work += lengths->request[i].in / s->prefill + lengths->request[i].out / s->decode;
+    for (uint32_t i = 0; i < s->nodes; i++)
+        speed += s->speed[i % s->speeds];
+    return work > 0 ? speed * s->slots * lengths->n / work : 0;
+}
+
 /* From the end of the overload to the last arrival that waited over a second before the first 10 s without one. */
 static double recovery(const struct simulation *s)
 {

@@ -158,6 +158,78 @@ static void a_thousand_nodes_are_no_trouble(void **state)
     trace_free(&t);
 }
 
+/* ---- too much ---------------------------------------------------------------------------------------------------- */
+
+static bool real_trace(struct trace *t, const char *name, enum trace_format format);
+
+/* Lengths of the real conversations where they are at hand, else drawn ones. */
+static struct trace some_lengths(void)
+{
+    struct trace t;
+    if (!real_trace(&t, "azure-llm-2023-conv.csv", TRACE_AZURE))
+        assert_int_equal(trace_chat(&t, 20000, 1, 5), OK);
+    return t;
+}
+
+static void an_overload_is_shed_and_over_soon(void **state)
+{
+    const struct trace_phase phases[] = {
+        {0.7,  300},
+        { 1.5, 60 },
+        { 0.7, 300}
+    };
+    struct trace lengths = some_lengths();
+    double useful = 0, waited = 0, recovered = 0, worst = 0;
+    spec.shed = true, spec.bound = 512, spec.overload_begins = 300, spec.overload_ends = 360;
+    for (uint64_t seed = 1; seed <= 20; seed++) {
+        struct trace t = { 0 };
+        uint64_t chance = seed * 1000003;
+        assert_int_equal(trace_poisson(&t, &lengths, phases, 3, 0, simulate_full_rate(&spec, &lengths), &chance), OK);
+        trace_sort(&t);
+        spec.trace = &t;
+        assert_int_equal(simulate_run(&spec, &r), OK);
+        useful += r.useful / 20, waited += r.queue.p99 / 20, recovered += r.recovery / 20;
+        worst = fmax(worst, r.recovery);
+        trace_free(&t);
+    }
+    trace_free(&lengths);
+    assert_true(useful >= 0.97);
+    assert_true(waited <= 8);
+    assert_true(recovered <= 10 && worst <= 20);
+}
+
+static struct simulate_result share(const struct trace *lengths, const double *load, uint32_t tenants)
+{
+    struct trace t = { 0 };
+    uint64_t chance = 1000003;
+    for (uint32_t i = 0; i < tenants; i++) {
+        struct trace_phase p = { load[i], 1800 };
+        assert_int_equal(trace_poisson(&t, lengths, &p, 1, i, simulate_full_rate(&spec, lengths), &chance), OK);
+    }
+    trace_sort(&t);
+    spec.trace = &t, spec.bound = 128;
+    struct simulate_result of;
+    assert_int_equal(simulate_run(&spec, &of), OK);
+    trace_free(&t);
+    return of;
+}
+
+static void a_greedy_tenant_harms_nobody_else(void **state)
+{
+    const double with[] = { .15, .15, .15, .15, 2 }, at_most[] = { 4, 1.3 };
+    struct trace lengths = some_lengths();
+    for (int many = 0; many < 2; many++) {
+        spec.slots = many ? 4 : 1;
+        struct simulate_result crowded = share(&lengths, with, 5), alone = share(&lengths, with, 4);
+        for (int i = 0; i < 4; i++) {
+            assert_int_equal(crowded.tenant[i].refused, 0);
+            assert_true(crowded.tenant[i].ttft.p95 <= at_most[many] * alone.tenant[i].ttft.p95);
+        }
+        assert_true(crowded.tenant[4].refused > 0);
+    }
+    trace_free(&lengths);
+}
+
 /* ---- real traces ------------------------------------------------------------------------------------------------- */
 
 static bool real_trace(struct trace *t, const char *name, enum trace_format format)
@@ -306,6 +378,8 @@ int main(void)
         cmocka_unit_test_setup(eta_is_better_than_the_others, usual),
         cmocka_unit_test_setup(many_models_are_loaded_seldom, usual),
         cmocka_unit_test_setup(a_thousand_nodes_are_no_trouble, usual),
+        cmocka_unit_test_setup(an_overload_is_shed_and_over_soon, usual),
+        cmocka_unit_test_setup(a_greedy_tenant_harms_nobody_else, usual),
         cmocka_unit_test(named_policies_are_as_elsewhere),
         cmocka_unit_test(eta_keeps_its_bounds),
         cmocka_unit_test(prefixes_are_found),
