@@ -12,7 +12,7 @@
 #include "fleet/scheduler_state.h"
 #include <math.h>
 
-#define CREDIT   20000.0 /* virtual tokens: about a dozen chat requests */
+#define CREDIT   50000.0 /* virtual tokens: some thirty chat requests */
 #define PATIENCE 2.0     /* seconds added to the service, so that very short ones do not always go first */
 
 /* ---- tenants ---------------------------------------------------------------------------------------------------- */

@@ -54,10 +54,11 @@ static bool make_prefixes(struct simulation *s)
     const struct simulate_spec *spec = s->spec;
     if (!spec->cache_blocks && !spec->last_prompt)
         return true;
-    uint64_t blocks =
-        spec->last_prompt ? (uint64_t)spec->nodes * spec->slots * 512 : (uint64_t)spec->nodes * spec->cache_blocks;
-    s->cached = prefix_new(spec->nodes, (uint32_t)MIN(blocks, 1u << 26));
-    s->known = spec->policy == SCHEDULER_eta ? prefix_new(spec->nodes, (uint32_t)MIN(blocks, 1u << 26)) : NULL;
+    uint64_t most = (uint64_t)spec->nodes * (spec->last_prompt ? spec->slots * 512 : spec->cache_blocks);
+    uint32_t blocks =
+        (uint32_t)MIN(most, (uint64_t)spec->trace->hashes + 1); /* a request puts each of its blocks once */
+    s->cached = prefix_new(spec->nodes, blocks);
+    s->known = spec->policy == SCHEDULER_eta ? prefix_new(spec->nodes, blocks) : NULL;
     for (uint32_t n = 0; n < spec->nodes && !spec->last_prompt; n++) {
         if (s->cached)
             prefix_capacity(s->cached, n, spec->cache_blocks);
