@@ -223,7 +223,7 @@ test('descriptors exhausted: new clients get 503 and Retry-After, those who are 
     const kept = await Wire.open(gate.port);
     assert.equal((await kept.request('GET /livez', ['Host: x']).response()).status, 200);
 
-    while (gate.descriptors() < 250) wires.push(await Wire.open(gate.port));
+    while (gate.descriptors() < 240) wires.push(await Wire.open(gate.port)); // one in 32 is spared for nodes
     for (let i = 0; i < 300; i++) wires.push(await Wire.open(gate.port));
     const refused = await Promise.all(wires.slice(-50).map((wire) => wire.response()));
     assert.deepEqual([...new Set(refused.map((r) => r.status))], [503]);
