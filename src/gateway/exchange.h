@@ -56,7 +56,6 @@ struct exchange {
 
     struct { /* the request, as it came in */
         enum http_method method;
-        int minor;
         struct str path, query; /* tidied; query without '?' */
         struct str host, origin, user_agent, accept, content_type, authorization, encoding;
         struct str request_id, traceparent, tenant, deadline_ms, pin, priority, via, cors_method;

@@ -183,7 +183,6 @@ enum fail forward_take_request(struct exchange *x, const struct http_head *h)
     if (!copy.p)
         return FAIL_no_memory;
     x->in.method = h->method;
-    x->in.minor = h->minor;
     x->in.path = route_tidy(&x->arena, moved(h->path, head, copy.p));
     x->in.query = moved(h->query, head, copy.p);
     keep_fields(x, h, head.p, copy.p);

@@ -342,10 +342,10 @@ static void close_tails(struct node_pool *p)
     }
 }
 
-void node_conns_close_idle(struct worker *w, uint64_t node_id)
+void node_conns_close_idle(struct worker *w)
 {
     for (unsigned i = 0; i < POOLS; i++) {
-        if (!w->pools[i] || (node_id && w->pools[i]->node_id != node_id))
+        if (!w->pools[i])
             continue;
         close_surplus(w->pools[i], 0);
         close_tails(w->pools[i]);

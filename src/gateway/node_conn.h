@@ -41,8 +41,8 @@ void node_conn_release(struct node_conn *nc);
 /* Close now; x is detached. */
 void node_conn_drop(struct node_conn *nc);
 void node_conn_deadline(struct node_conn *nc, nsec due, enum fail late);
-/* Close idle ones, and those whose answer is proven: all of them (exit), or of a node that went down or was removed. */
-void node_conns_close_idle(struct worker *w, uint64_t node_id /* 0 = all */);
+/* Close idle ones, and those whose answer is proven, at the end of the worker. */
+void node_conns_close_idle(struct worker *w);
 /* Peaks decay and surplus idle connections close; called about once a second. */
 void node_conns_tidy(struct worker *w);
 

@@ -273,7 +273,7 @@ void worker_close(struct worker *w)
     clients_close_all(w);
     while (!list_empty(&w->exchanges))
         exchange_cancel(CONTAINER(list_first(&w->exchanges), struct exchange, link), FAIL_shutting_down);
-    node_conns_close_idle(w, 0);
+    node_conns_close_idle(w);
     loop_timer_cancel(w->loop, &w->due_timer);
     loop_timer_cancel(w->loop, &w->fleet_timer);
     loop_timer_cancel(w->loop, &w->tidy_timer);
