@@ -1,8 +1,9 @@
 # Short names for what Meson and tools/ do. `make run ARGS="--node gpu1 --node gpu2"` is all that a user needs.
+# NO_WEB=1 builds without npm, and so without the dashboard.
 ARGS =
 
 all:
-	@tools/setup build
+	@tools/setup build $(if $(NO_WEB),,web)
 	@tools/build release src/ollamamax
 	@ln -sfn release/src/ollamamax build/ollamamax
 

@@ -1,5 +1,6 @@
 /* main.c - the commands there are, and the memory that all of them use. A new command is a row and a file in cli/. */
 #include "base/slab.h"
+#include "base/tape.h"
 #include "cli/cli.h"
 #include "net/conn.h"
 
@@ -20,9 +21,11 @@ int main(int argc, char **argv)
 {
     arena_pools_init();
     buf_pools_init();
+    tape_pools_init();
     conn_pools_init();
     int code = cli_run(commands, argc, argv);
     conn_pools_done();
+    tape_pools_done();
     buf_pools_done();
     arena_pools_done();
     return code;

@@ -72,7 +72,8 @@ static const struct str option_keys[OPTION_COUNT] = {
 struct reading {
     const struct route *route;
     unsigned where;
-    uint32_t seen, options_seen;      /* a bit for each of the following that is set: clearing 1 KiB is not free */
+    uint32_t seen, options_seen; /* a bit for each of the following that is set: clearing 1 KiB is not free */
+    uint32_t options_given;
     struct json field[FIELD_COUNT];   /* the last that counts */
     struct json option[OPTION_COUNT]; /* merged */
     struct arena *arena;
@@ -186,8 +187,10 @@ static enum fail keep(struct reading *r, enum field id, struct json v)
                       kind_name(v.kind), row->key.p, row->type == TEXT ? "string" : "bool");
     scan_keep(&v, &r->field[id]);
     r->seen |= 1u << id;
-    if (id == IS_options && v.kind == JSON_OBJECT)
+    if (id == IS_options && v.kind == JSON_OBJECT) {
+        r->options_given++;
         read_options(r, v);
+    }
     return OK;
 }
 
@@ -299,10 +302,16 @@ static struct json format_of(const struct reading *r)
     return format.kind == JSON_NULL ? nothing : format;
 }
 
+static enum tri truth_of(enum json_kind kind)
+{
+    return kind == JSON_TRUE ? TRI_TRUE : kind == JSON_FALSE ? TRI_FALSE : TRI_UNSET;
+}
+
 static void take_marks(const struct reading *r, struct peek *out)
 {
-    enum json_kind stream = get(r, IS_stream).kind;
-    out->stream = stream == JSON_BAD ? TRI_UNSET : stream == JSON_TRUE ? TRI_TRUE : TRI_FALSE;
+    out->stream = truth_of(get(r, IS_stream).kind);
+    out->shift = truth_of(get(r, IS_shift).kind);
+    out->options_again = r->options_given > 1;
     out->raw = get(r, IS_raw).kind == JSON_TRUE;
     out->has_tools = get(r, IS_tools).kind == JSON_ARRAY && is_filled(get(r, IS_tools));
     out->wants_usage =
@@ -389,7 +398,7 @@ enum fail peek_body(const struct route *route, struct str body, struct arena *a,
     struct reading r;
     r.route = route;
     r.where = where_is(route);
-    r.seen = r.options_seen = 0;
+    r.seen = r.options_seen = r.options_given = 0;
     r.arena = a;
     r.detail = detail;
     *out = (struct peek){ 0 };

@@ -17,9 +17,10 @@ struct peek {
     struct str from;        /* create */
     struct json files;      /* create: {"path":"sha256:..."} */
     struct json adapters;
-    enum tri stream;
+    enum tri stream, shift; /* shift: native, of the context */
     struct json keep_alive; /* kind JSON_BAD if absent */
     struct json options; /* the object, likewise; the last one of several, which the node merges: see the next three */
+    bool options_again;  /* there were several: api/options.h reads them all */
     /* At the effective place for the dialect: options.* (native) or top level (/v1); null is absent. */
     struct json temperature, seed, num_ctx;
     struct json format;                  /* or response_format, text.format */

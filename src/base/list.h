@@ -59,6 +59,14 @@ static inline struct list *list_pop(struct list *head)
         list_del(l);
     return l;
 }
+
+/* All links of `from`, in order; `to` is made anew, `from` is left empty. */
+static inline void list_move(struct list *to, struct list *from)
+{
+    list_init(to);
+    for (struct list *link; (link = list_pop(from)) != NULL;)
+        list_push(to, link);
+}
 /* Walk; the safe form allows removing the current link. */
 #define list_each(it, head) for (struct list *it = (head)->next; it != (head); it = it->next)
 #define list_each_safe(it, head)                                                                                       \

@@ -2,7 +2,9 @@
 #include "bench/bench.h"
 
 #include "base/sys.h"
+#include "bench/cache_bench.h"
 #include "bench/overhead.h"
+#include "cache/cache.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,7 +14,8 @@ static const struct bench {
     const char *name, *help;
     enum fail (*run)(const struct bench_options *o, struct report *out);
 } benches[] = {
-    {"overhead", "what the gateway adds to requests: time, CPU, memory; beside HAProxy and nginx", overhead_run},
+    {"overhead", "what the gateway adds to requests: time, CPU, memory; beside HAProxy and nginx", overhead_run   },
+    { "cache",   "hit ratios of the response cache on traces of keys, and several threads on it",  cache_bench_run},
 };
 
 #define ROUNDS_USUAL 5
@@ -21,12 +24,14 @@ static const struct bench {
 static int bench_help(void)
 {
     puts("ollamamax bench [NAME] [--quick] [--rounds N] [--peers haproxy,nginx|none] [--json FILE|-] [--gateway "
-         "FILE]\n");
+         "FILE]\n"
+         "                     [--trace FILE --capacity N] [--shards N]\n");
     for (size_t i = 0; i < ARRAY_LEN(benches); i++)
         printf("  %-12s %s\n", benches[i].name, benches[i].help);
     puts("\nWithout a name all of them run. --quick takes under half a minute and is rougher; --gateway measures "
          "another\n"
-         "program than this one; docs/bench.md says what is in the figures.");
+         "program than this one; --trace, --capacity and --shards are for `cache`; docs/bench.md says what is in the\n"
+         "figures.");
     return fflush(stdout) == 0 ? 0 : 1;
 }
 
@@ -73,14 +78,43 @@ static bool read_gateway(struct bench_options *o, const char *value)
     return access(value, X_OK) == 0;
 }
 
+static bool read_trace(struct bench_options *o, const char *value)
+{
+    o->trace = value;
+    return access(value, R_OK) == 0;
+}
+
+static bool read_capacity(struct bench_options *o, const char *value)
+{
+    uint64_t n;
+
+    if (!str_u64(str_of(value), &n) || n < 1 || n > 100000000)
+        return false;
+    o->capacity = (size_t)n;
+    return true;
+}
+
+static bool read_shards(struct bench_options *o, const char *value)
+{
+    uint64_t n;
+
+    if (!str_u64(str_of(value), &n) || n < 1 || n > CACHE_SHARDS_MOST)
+        return false;
+    o->shards = (unsigned)n;
+    return true;
+}
+
 static const struct flag {
     const char *name, *takes;
     bool (*read)(struct bench_options *o, const char *value);
 } flags[] = {
-    {"--rounds",   "a number from 1 to 50",                 read_rounds },
-    { "--peers",   "haproxy, nginx, haproxy,nginx or none", read_peers  },
-    { "--json",    "a file, or - for the standard output",  read_json   },
-    { "--gateway", "a program",                             read_gateway},
+    {"--rounds",    "a number from 1 to 50",                 read_rounds  },
+    { "--peers",    "haproxy, nginx, haproxy,nginx or none", read_peers   },
+    { "--json",     "a file, or - for the standard output",  read_json    },
+    { "--gateway",  "a program",                             read_gateway },
+    { "--trace",    "a file that can be read",               read_trace   },
+    { "--capacity", "a number of values",                    read_capacity},
+    { "--shards",   "a number from 1 to 16",                 read_shards  },
 };
 
 static const struct flag *flag_of(struct str name)
@@ -135,6 +169,10 @@ static bool read_words(struct bench_options *o, char **argv, const struct bench 
         if (!used)
             return false;
         argv += used;
+    }
+    if (!o->trace != !o->capacity) {
+        fprintf(stderr, "ollamamax bench: --trace and --capacity belong together\n");
+        return false;
     }
     if (!o->rounds)
         o->rounds = o->quick ? ROUNDS_QUICK : ROUNDS_USUAL;

@@ -30,6 +30,10 @@ static void wrong_words_are_misuse(void **state)
     assert_int_equal(exit_of((char *[]){ "--peers=", NULL }), 2);
     assert_int_equal(exit_of((char *[]){ "--json=", NULL }), 2);
     assert_int_equal(exit_of((char *[]){ "--gateway", "/nowhere/at/all", NULL }), 2);
+    assert_int_equal(exit_of((char *[]){ "cache", "--trace=/nowhere/a.lis", "--capacity=5", NULL }), 2);
+    assert_int_equal(exit_of((char *[]){ "cache", "--trace=/dev/null", NULL }), 2);
+    assert_int_equal(exit_of((char *[]){ "cache", "--capacity=5", NULL }), 2);
+    assert_int_equal(exit_of((char *[]){ "cache", "--shards=17", NULL }), 2);
 }
 
 static void help_is_good(void **state)

@@ -32,14 +32,20 @@ const char *verdict_word_text(enum verdict_word v)
 
 static bool keeps(const struct promise *p, double v)
 {
-    return p->below ? v < p->limit : v <= p->limit;
+    switch (p->bound) {
+    case AT_MOST: return v <= p->limit;
+    case BELOW: return v < p->limit;
+    case AT_LEAST: break;
+    }
+    return v >= p->limit;
 }
 
 static enum verdict_word word_for(const struct promise *p, double v)
 {
     if (!keeps(p, v))
         return VERDICT_MISS;
-    return p->aim > 0 && v <= p->aim ? VERDICT_AIM : VERDICT_PASS;
+    bool aimed = p->bound == AT_LEAST ? v >= p->aim : v <= p->aim;
+    return p->aim > 0 && aimed ? VERDICT_AIM : VERDICT_PASS;
 }
 
 struct verdict_of_row row_verdict(const struct row *r, unsigned rounds)
@@ -76,6 +82,8 @@ void report_fact(struct report *r, const char *name, const char *format, ...)
 
 bool report_has(const struct report *r, enum way_id way)
 {
+    if (r->alone)
+        return way == WAY_OURS;
     return way == WAY_DIRECT || r->way[way].program[0];
 }
 
@@ -109,12 +117,13 @@ static void put_spread(struct text *t, const struct spread *s, int width)
 
 static void put_promise(struct text *t, const struct promise *p)
 {
+    static const char *const signs[] = { [AT_MOST] = "<=", [BELOW] = "<", [AT_LEAST] = ">=" };
     char cell[48] = "", limit[16], aim[16];
 
     number(limit, sizeof limit, p->limit);
     number(aim, sizeof aim, p->aim);
     if (p->of != OF_NOTHING)
-        snprintf(cell, sizeof cell, "%s %s%s%s", p->below ? "<" : "<=", limit, p->aim > 0 ? ", aim " : "",
+        snprintf(cell, sizeof cell, "%s %s%s%s", signs[p->bound], limit, p->aim > 0 ? ", aim " : "",
                  p->aim > 0 ? aim : "");
     text_printf(t, "%-*s", SAID_WIDTH, cell);
 }
@@ -153,6 +162,11 @@ static void put_heading(struct text *t, const struct report *r)
     text_printf(t, "%-*sverdict\n", SAID_WIDTH, "promise");
 }
 
+static const char about_ways[] =
+    "`added`: beyond the direct way at the same percentile in the same\n"
+    "round; for these rows the direct column is the whole time. Times count from the intended send. CPU is all\n"
+    "that the kernel charged to the process, system calls and the softirq work of loopback included.";
+
 void report_table(const struct report *r, struct text *out)
 {
     text_printf(out, "bench %s", r->bench);
@@ -162,13 +176,8 @@ void report_table(const struct report *r, struct text *out)
     put_heading(out, r);
     for (unsigned i = 0; i < r->rows; i++)
         put_row(out, r, &r->row[i]);
-    text_printf(
-        out,
-        "\nMedian (lowest..highest) of %u rounds. `added`: beyond the direct way at the same percentile in the same\n"
-        "round; for these rows the direct column is the whole time. Times count from the intended send. CPU is all\n"
-        "that the kernel charged to the process, system calls and the softirq work of loopback included.\n"
-        "~ : not every round agrees with the verdict.\n",
-        r->rounds);
+    text_printf(out, "\nMedian (lowest..highest) of %u rounds. %s\n~ : not every round agrees with the verdict.\n",
+                r->rounds, r->note ? r->note : about_ways);
 }
 
 /* ---- for programs ------------------------------------------------------------------------------------------------ */
@@ -200,6 +209,8 @@ static void put_promise_json(struct json_out *j, const struct promise *p)
         return;
     json_key(j, "against");
     json_put_str(j, p->of == OF_ITSELF ? STR("itself") : STR("haproxy"));
+    json_key(j, "bound");
+    json_put_str(j, p->bound == AT_LEAST ? STR("at_least") : p->bound == BELOW ? STR("below") : STR("at_most"));
     json_key(j, "limit");
     json_put_f64(j, p->limit);
     if (p->aim > 0) {

@@ -9,12 +9,13 @@
 #define REPORT_ROUNDS_MAX 50
 /* What `limit` and `aim` are compared with. */
 enum promise_of { OF_NOTHING, OF_ITSELF, OF_RATIO_TO_HAPROXY };
+enum promise_bound { AT_MOST, BELOW, AT_LEAST };
 struct promise {
     const char *key;  /* in JSON */
     const char *name; /* for people */
     const char *unit;
     enum promise_of of;
-    bool below;        /* the limit itself is too much */
+    enum promise_bound bound;
     double limit, aim; /* aim: 0 = none */
 };
 struct row {
@@ -44,6 +45,8 @@ struct report {
     struct way way[WAYS]; /* program empty: not measured, except the direct one */
     unsigned rounds, rows, facts;
     struct row *row;
+    bool alone;       /* nothing is measured beside us */
+    const char *note; /* below the table, instead of what is said about ways; NULL: that */
     struct report_fact fact[REPORT_FACTS];
 };
 void report_fact(struct report *r, const char *name, const char *format, ...) __attribute__((format(printf, 3, 4)));

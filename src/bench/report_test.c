@@ -9,9 +9,10 @@
 
 #include <cmocka.h>
 
-static const struct promise ratio = { "cpu", "CPU per request", "us", OF_RATIO_TO_HAPROXY, false, 1.0, 0.9 };
-static const struct promise itself = { "start", "start", "ms", OF_ITSELF, true, 50, 0 };
-static const struct promise nothing = { "p90", "added p90", "us", OF_NOTHING, false, 0, 0 };
+static const struct promise ratio = { "cpu", "CPU per request", "us", OF_RATIO_TO_HAPROXY, AT_MOST, 1.0, 0.9 };
+static const struct promise itself = { "start", "start", "ms", OF_ITSELF, BELOW, 50, 0 };
+static const struct promise at_least = { "gain", "faster by", "x", OF_ITSELF, AT_LEAST, 1.5, 2 };
+static const struct promise nothing = { "p90", "added p90", "us", OF_NOTHING, AT_MOST, 0, 0 };
 
 static struct row row_of(const struct promise *p, const double ours[3], const double haproxy[3])
 {
@@ -42,6 +43,9 @@ static void limits_count_as_kept_unless_below_is_asked(void **state)
     assert_int_equal(word_of(&ratio, (double[]){ 10.1, 10.1, 10.1 }, ten), VERDICT_MISS);
     assert_int_equal(word_of(&itself, (double[]){ 49.9, 49.9, 49.9 }, NULL), VERDICT_PASS);
     assert_int_equal(word_of(&itself, (double[]){ 50, 50, 50 }, NULL), VERDICT_MISS);
+    assert_int_equal(word_of(&at_least, (double[]){ 1.4, 1.4, 1.4 }, NULL), VERDICT_MISS);
+    assert_int_equal(word_of(&at_least, (double[]){ 1.5, 1.5, 1.5 }, NULL), VERDICT_PASS);
+    assert_int_equal(word_of(&at_least, (double[]){ 2, 2, 2 }, NULL), VERDICT_AIM);
 }
 
 static void without_a_peer_or_a_promise_there_is_no_verdict(void **state)
@@ -101,6 +105,20 @@ static void the_table_shows_medians_ratios_promises_and_verdicts(void **state)
     text_free(&t);
 }
 
+static void what_is_measured_alone_has_one_column_and_its_own_note(void **state)
+{
+    struct row row = row_of(&at_least, (double[]){ 2, 3, 4 }, NULL);
+    struct report r = { .bench = "cache", .rounds = 3, .rows = 1, .row = &row, .alone = true, .note = "All alone." };
+    struct text t = { 0 };
+
+    report_table(&r, &t);
+    assert_true(has(text_str(&t), "3.00 (2.00..4.00)"));
+    assert_true(has(text_str(&t), ">= 1.50, aim 2.00 aim\n"));
+    assert_true(has(text_str(&t), "All alone."));
+    assert_false(has(text_str(&t), "direct"));
+    text_free(&t);
+}
+
 static double number_at(struct json object, struct str key, struct str inner)
 {
     double v = NAN;
@@ -151,6 +169,7 @@ int main(void)
         cmocka_unit_test(without_a_peer_or_a_promise_there_is_no_verdict),
         cmocka_unit_test(a_verdict_is_unsure_when_rounds_disagree),
         cmocka_unit_test(the_table_shows_medians_ratios_promises_and_verdicts),
+        cmocka_unit_test(what_is_measured_alone_has_one_column_and_its_own_note),
         cmocka_unit_test(the_json_says_the_same),
     };
     return cmocka_run_group_tests(tests, begin, end);

@@ -8,6 +8,7 @@
 #include "config/config.h"
 #include "api/cors.h"
 #include "base/slab.h"
+#include "config/model_text.h"
 #include "config/nearest.h"
 #include "config/node_text.h"
 #include <errno.h>
@@ -121,6 +122,18 @@ void config_add_node(struct config *c, const struct node_spec *spec, const struc
     make_room(c, s, from);
     if (setting_add_node(&c->arena, &c->nodes, spec))
         settle(c, s, spec->url, from);
+}
+
+void config_add_model(struct config *c, const struct model_rule *m, struct str text, const struct source *from)
+{
+    const struct setting *s = &settings[SETTING_models];
+    struct text why = { 0 };
+    make_room(c, s, from);
+    if (setting_add_model(&c->arena, &c->models, m, &why))
+        settle(c, s, text, from);
+    else
+        config_complain(c, from, "models: %.*s", STR_ARG(text_str(&why)));
+    text_free(&why);
 }
 
 static bool is_blank(char c)
@@ -412,11 +425,62 @@ static void add_usual_node(struct config *c)
         config_complain(c, &from, "\"%s\" is not where an Ollama can be", host);
 }
 
+/* What was said of a model in several settings becomes one rule. */
+static struct model_rule *rule_of(struct model_rule *v, unsigned *n, struct str name)
+{
+    for (unsigned i = 0; i < *n; i++)
+        if (model_text_same(v[i].name, name))
+            return &v[i];
+    v[*n] = model_rule_none(name);
+    return &v[(*n)++];
+}
+
+static unsigned merge_rules(const struct config *c, struct model_rule *v)
+{
+    unsigned n = 0;
+    for (; n < c->models.n; n++)
+        v[n] = c->models.v[n];
+    for (unsigned i = 0; i < c->fallbacks.n; i++) {
+        struct model_rule *rule = rule_of(v, &n, c->fallbacks.v[i].name);
+        rule->fallback = c->fallbacks.v[i].fallback;
+        rule->fallbacks = c->fallbacks.v[i].fallbacks;
+    }
+    for (unsigned i = 0; i < c->preload.n; i++)
+        rule_of(v, &n, c->preload.v[i])->preload = true;
+    return n;
+}
+
+static void make_rules(struct config *c)
+{
+    unsigned most = c->models.n + c->fallbacks.n + c->preload.n;
+    struct model_rule *v = most ? arena_array(&c->arena, struct model_rule, most) : NULL;
+    enum fail f = v ? model_rules_new(v, merge_rules(c, v), &c->rules) : OK;
+    if (f == FAIL_bad_setting)
+        config_complain(c, &c->source[SETTING_models], "models: more than %d different labels", LABELS_MAX);
+    else if (f)
+        c->arena.failed = true;
+}
+
+/* What is said of a name that nobody can reach is said in vain. */
+static void note_hidden(struct config *c)
+{
+    struct aliases *aliases = c->aliases.n ? aliases_new(&c->arena, c->aliases.v, c->aliases.n) : NULL;
+    for (unsigned i = 0; i < model_rules_count(c->rules); i++) {
+        struct str name = model_rules_row(c->rules, i)->name, stands_for = aliases_resolve(aliases, name);
+        if (stands_for.n && !model_text_same(name, stands_for))
+            text_printf(&c->notes,
+                        "%.*s is an alias of %.*s: what models, fallbacks and preload say of it has no effect\n",
+                        STR_ARG(name), STR_ARG(stands_for));
+    }
+}
+
 /* The default nodes are none, so that their source reads as what it is. */
 static void complete(struct config *c)
 {
     read_admin_key(c);
     check_origins(c);
+    make_rules(c);
+    note_hidden(c);
     if (!c->nodes.n && c->source[SETTING_nodes].kind == FROM_DEFAULT)
         add_usual_node(c);
 }
@@ -444,6 +508,7 @@ void config_free(struct config **at)
     *at = NULL;
     if (!c)
         return;
+    model_rules_unref(&c->rules);
     text_free(&c->complaints);
     text_free(&c->notes);
     arena_done(&c->arena);

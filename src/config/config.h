@@ -22,6 +22,7 @@ struct config {
     struct source source[SETTING_COUNT];
     struct str text[SETTING_COUNT]; /* as written; items of a list with ", " between them */
     struct str file;                /* that was read; empty: none */
+    struct model_rules *rules;      /* what follows from models, fallbacks and preload; NULL: nothing */
     struct text complaints, notes;  /* a line each: what is wrong; what should be known */
     unsigned wrong;                 /* complaints so far */
     bool misused;                   /* some of them are about flags */
@@ -35,7 +36,8 @@ struct config_args {
 struct config *config_load(const struct config_args *args);
 void config_free(struct config **c);
 
-/* What the rooms are told. The fleet's borrows from c; the gateway's is whole by itself: FAIL_no_memory. */
+/* What the rooms are told. The fleet's borrows from c, and takes a reference on the rules; the gateway's is whole by
+ * itself: FAIL_no_memory. */
 void config_fleet(const struct config *c, struct fleet_settings *out);
 enum fail config_gateway(const struct config *c, struct gateway_settings **out);
 /* Resolved from "auto". */
@@ -57,5 +59,7 @@ void config_complain(struct config *c, const struct source *at, const char *form
 bool config_set_once(struct config *c, const struct setting *s, const struct source *from);
 /* A node made piece by piece (YAML mappings). */
 void config_add_node(struct config *c, const struct node_spec *spec, const struct source *from);
+/* A model likewise; `text` as it would be written in one word. */
+void config_add_model(struct config *c, const struct model_rule *m, struct str text, const struct source *from);
 /* config/yaml_file.c */
 void yaml_file_read(struct config *c, struct str path, struct str bytes);

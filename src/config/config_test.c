@@ -18,7 +18,7 @@ static void nothing_has_to_be_set(void **state)
     assert_true(str_eq(c->listen.v[1], STR("[::1]:13100")));
     assert_int_equal(c->nodes.n, 1);
     assert_true(str_eq(c->nodes.v[0].url, STR("http://localhost:11434")));
-    assert_true(str_eq(c->policy, STR("least_loaded")));
+    assert_true(str_eq(c->policy, STR("eta")));
     assert_int_equal(c->timeouts_load, SECOND(300));
     assert_int_equal(c->limits_bodies, 1ll << 30);
     assert_int_equal(c->pull_replicas, 0);

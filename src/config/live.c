@@ -186,7 +186,8 @@ static enum fail apply(struct live *l, const struct config *next, struct text *s
         return f;
     config_fleet(next, &fleet);
     f = apply_nodes(l, next, says);
-    f = f ? f : fleet_configure(l->fleet, &fleet);
+    if (!f)
+        fleet_configure(l->fleet, &fleet);
     f = f ? f : gateway_configure(l->gateway, gateway);
     if (f)
         gateway_settings_free(&gateway);

@@ -1,5 +1,6 @@
 /* A real gateway on one worker whose loop is not run: what it was told is read from the fleet. */
 #include "config/live.h"
+#include "base/tape.h"
 #include "gateway/gateway.h"
 #include "net/conn.h"
 
@@ -123,6 +124,7 @@ static void a_mistake_changes_nothing(void **state)
 static int begin(void **state)
 {
     int bad = fixture_begin(state);
+    tape_pools_init();
     conn_pools_init();
     return bad;
 }
@@ -131,6 +133,7 @@ static int end(void **state)
 {
     loop_lanes_done();
     conn_pools_done();
+    tape_pools_done();
     return fixture_end(state);
 }
 

@@ -1,6 +1,6 @@
 /* config/page.c - the table as people read it: below --help, and as docs/settings.md. */
 #include "config/setting.h"
-#include "fleet/policy.h"
+#include "fleet/scheduler.h"
 
 static bool is_policy(const struct setting *s)
 {
@@ -10,9 +10,8 @@ static bool is_policy(const struct setting *s)
 /* "auto, or 1..64"; the policies; the words of a choice. */
 static void put_takes(const struct setting *s, const char *between, struct text *t)
 {
-    const struct policy *p;
-    for (unsigned i = 0; is_policy(s) && (p = policy_row(i)); i++)
-        text_printf(t, "%s%s", i ? between : "", p->name);
+    for (enum scheduler_policy p = 0; is_policy(s) && p < SCHEDULER_POLICIES; p++)
+        text_printf(t, "%s%.*s", p ? between : "", STR_ARG(scheduler_policy_name(p)));
     struct str rest = str_of(s->takes);
     for (bool first = true; rest.n; first = false) {
         struct str word = str_cut(&rest, '|');
@@ -116,6 +115,8 @@ void settings_page(struct text *t)
             "is in force and where each value comes from.\n\n"
             "Lists are YAML lists, repeated flags, and in variables words with blanks between them. A node can be a\n"
             "mapping: `{url: gpu1, weight: 2, name: a, slots: 4, max_inflight: 8, labels: {k: v}, kind: ollama}`.\n"
+            "`aliases`, `fallbacks` and `models` can be mappings by name: `aliases: {gpt-4o: qwen3:8b}`,\n"
+            "`fallbacks: {qwen3:32b: [qwen3:8b]}`, `models: {qwen3:32b: {policy: late, slots: 4}}`.\n"
             "`OLLAMA_ORIGINS` is read for `origins`, `OLLAMA_HOST` where no node is named.\n\n"
             "SIGHUP and `POST /api/reload` read everything again. What needs a restart is marked, and the answer\n"
             "to a reload names what of it has changed.\n\n"

@@ -25,7 +25,10 @@ void config_log(const struct config *c, bool terminal)
 void config_fleet(const struct config *c, struct fleet_settings *out)
 {
     fleet_settings_default(out);
-    out->policy = c->policy;
+    scheduler_policy_named(c->policy, &out->policy);
+    out->rules = c->rules;
+    out->queue_max = (uint32_t)c->queue_max;
+    out->shed = c->queue_shed != 0;
     out->health_interval = c->health_interval;
     out->health_timeout = c->health_timeout;
     out->ps_interval = c->inventory_ps;
@@ -45,6 +48,8 @@ static void take_times_and_limits(const struct config *c, struct gateway_setting
     s->bodies_max = (size_t)c->limits_bodies;
     s->head_max = (size_t)c->limits_headers;
     s->retry_max = (unsigned)c->retry_max;
+    s->queue_max_wait = c->queue_max_wait;
+    s->hedge_embeddings = c->hedge_embeddings;
     s->pull_replicas = (int)c->pull_replicas;
     s->metrics_public = c->observe_metrics_public;
     s->observe = c->observe_enabled;
@@ -85,6 +90,13 @@ static enum fail take_admin_key(const struct config *c, struct gateway_settings 
     return c->admin_key.n && !s->admin_key.p ? FAIL_no_memory : OK;
 }
 
+static enum fail take_models(const struct config *c, struct gateway_settings *s)
+{
+    s->rules = model_rules_ref(c->rules);
+    s->aliases = c->aliases.n ? aliases_new(&s->arena, c->aliases.v, c->aliases.n) : NULL;
+    return c->aliases.n && !s->aliases ? FAIL_no_memory : OK;
+}
+
 enum fail config_gateway(const struct config *c, struct gateway_settings **out)
 {
     struct gateway_settings *s = *out = gateway_settings_new();
@@ -93,6 +105,7 @@ enum fail config_gateway(const struct config *c, struct gateway_settings **out)
     take_times_and_limits(c, s);
     enum fail f = take_origins(c, s);
     f = f ? f : take_admin_key(c, s);
+    f = f ? f : take_models(c, s);
     f = f ? f : take_summary(c, s);
     if (f)
         gateway_settings_free(out);

@@ -6,9 +6,10 @@
  * the key and nothing is built at start. */
 #include "config/setting.h"
 #include "config/config.h"
+#include "config/model_text.h"
 #include "config/nearest.h"
 #include "config/node_text.h"
-#include "fleet/policy.h"
+#include "fleet/scheduler.h"
 #include <ctype.h>
 #include <stdio.h>
 
@@ -83,12 +84,12 @@ static bool read_text(const struct setting *s, struct arena *a, struct str text,
 
 static bool read_policy(const struct setting *s, struct arena *a, struct str text, void *field, struct text *why)
 {
-    const struct policy *p = policy_named(text), *row;
-    if (p)
-        return read_text(s, a, str_of(p->name), field, why);
+    enum scheduler_policy p;
+    if (scheduler_policy_named(text, &p))
+        return read_text(s, a, scheduler_policy_name(p), field, why);
     text_put(why, STR("is no policy; there are"));
-    for (unsigned i = 0; (row = policy_row(i)); i++)
-        text_printf(why, "%s %s", i ? "," : "", row->name);
+    for (p = 0; p < SCHEDULER_POLICIES; p++)
+        text_printf(why, "%s %.*s", p ? "," : "", STR_ARG(scheduler_policy_name(p)));
     return false;
 }
 
@@ -129,6 +130,52 @@ static bool read_node(const struct setting *s, struct arena *a, struct str text,
     return setting_add_node(a, field, &n) || short_of_memory(why);
 }
 
+static bool read_name(const struct setting *s, struct arena *a, struct str text, void *field, struct text *why)
+{
+    return model_text_name(text, why) && read_item(s, a, text, field, why);
+}
+
+static bool read_alias(const struct setting *s, struct arena *a, struct str text, void *field, struct text *why)
+{
+    struct alias_list *list = field;
+    struct alias one;
+    if (!model_text_alias(&one, a, text, why) || !aliases_may_add(list->v, list->n, &one, why))
+        return false;
+    struct alias *v = grown(a, list->v, list->n, sizeof *v);
+    if (!v)
+        return short_of_memory(why);
+    list->v = v;
+    list->v[list->n++] = one;
+    return true;
+}
+
+bool setting_add_model(struct arena *a, struct model_list *list, const struct model_rule *m, struct text *why)
+{
+    for (unsigned i = 0; i < list->n; i++)
+        if (model_text_same(list->v[i].name, m->name)) {
+            text_printf(why, "\"%.*s\" is there twice", STR_ARG(m->name));
+            return false;
+        }
+    struct model_rule *v = grown(a, list->v, list->n, sizeof *v);
+    if (!v)
+        return short_of_memory(why);
+    list->v = v;
+    list->v[list->n++] = *m;
+    return true;
+}
+
+static bool read_fallbacks(const struct setting *s, struct arena *a, struct str text, void *field, struct text *why)
+{
+    struct model_rule m;
+    return model_text_fallbacks(&m, a, text, why) && setting_add_model(a, field, &m, why);
+}
+
+static bool read_model(const struct setting *s, struct arena *a, struct str text, void *field, struct text *why)
+{
+    struct model_rule m;
+    return model_text_read(&m, a, text, why) && setting_add_model(a, field, &m, why);
+}
+
 enum type_id {
     TYPE_onoff,
     TYPE_count,
@@ -141,22 +188,30 @@ enum type_id {
     TYPE_secret,
     TYPE_list,
     TYPE_addresses,
-    TYPE_nodes
+    TYPE_nodes,
+    TYPE_names,
+    TYPE_aliases,
+    TYPE_fallbacks,
+    TYPE_models
 };
 static const struct setting_type types[] = {
   /* example    reader         list?  commas? */
-    [TYPE_onoff] = {"on|off",   read_onoff,    false, false},
-      [TYPE_count] = { "N",       read_count,    false, false},
-    [TYPE_duration] = { "30s",     read_duration, false, false},
-      [TYPE_size] = { "64MiB",   read_size,     false, false},
-    [TYPE_share] = { "20%+1/s", read_share,    false, false},
-      [TYPE_choice] = { "WORD",    read_choice,   false, false},
-    [TYPE_policy] = { "NAME",    read_policy,   false, false},
-      [TYPE_path] = { "FILE",    read_text,     false, false},
-    [TYPE_secret] = { "TEXT",    read_text,     false, false},
-      [TYPE_list] = { "TEXT",    read_item,     true,  true },
-    [TYPE_addresses] = { "ADDRESS", read_address,  true,  true },
-      [TYPE_nodes] = { "NODE",    read_node,     true,  false},
+    [TYPE_onoff] = {"on|off",               read_onoff,     false, false},
+    [TYPE_count] = { "N",                   read_count,     false, false},
+    [TYPE_duration] = { "30s",                 read_duration,  false, false},
+    [TYPE_size] = { "64MiB",               read_size,      false, false},
+    [TYPE_share] = { "20%+1/s",             read_share,     false, false},
+    [TYPE_choice] = { "WORD",                read_choice,    false, false},
+    [TYPE_policy] = { "NAME",                read_policy,    false, false},
+    [TYPE_path] = { "FILE",                read_text,      false, false},
+    [TYPE_secret] = { "TEXT",                read_text,      false, false},
+    [TYPE_list] = { "TEXT",                read_item,      true,  true },
+    [TYPE_addresses] = { "ADDRESS",             read_address,   true,  true },
+    [TYPE_nodes] = { "NODE",                read_node,      true,  false},
+    [TYPE_names] = { "MODEL",               read_name,      true,  true },
+    [TYPE_aliases] = { "NAME=MODEL",          read_alias,     true,  true },
+    [TYPE_fallbacks] = { "MODEL=MODEL,...",     read_fallbacks, true,  false},
+    [TYPE_models] = { "MODEL,KEY=VALUE,...", read_model,     true,  false},
 };
 
 #define RESTART false

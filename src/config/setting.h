@@ -1,8 +1,10 @@
 /* config/setting.h - the table of settings, as the rest of this room and the help see it. Rows are config/setting.def.
  */
 #pragma once
+#include "api/aliases.h"
 #include "base/buf.h"
 #include "config/value.h"
+#include "fleet/model_rules.h"
 #include "fleet/node.h"
 
 enum setting_id {
@@ -21,6 +23,14 @@ struct node_list {
     struct node_spec *v;
     unsigned n;
 };
+struct alias_list {
+    struct alias *v;
+    unsigned n;
+};
+struct model_list {
+    struct model_rule *v;
+    unsigned n;
+};
 /* What the field of a type is. */
 typedef bool setting_onoff;
 typedef int64_t setting_count, setting_size;
@@ -28,8 +38,10 @@ typedef nsec setting_duration;
 typedef struct share setting_share;
 typedef struct str setting_path, setting_secret, setting_policy;
 typedef int setting_choice; /* place of the word among those in `takes` */
-typedef struct str_list setting_list, setting_addresses;
+typedef struct str_list setting_list, setting_addresses, setting_names;
 typedef struct node_list setting_nodes;
+typedef struct alias_list setting_aliases;
+typedef struct model_list setting_fallbacks, setting_models;
 
 struct setting;
 /* Reads the text into the field, appending where the field is a list; false with why it is wrong. Strings go into the
@@ -70,6 +82,8 @@ bool setting_read(const struct setting *s, struct arena *a, struct str text, voi
 
 /* FAIL_no_memory is false. */
 bool setting_add_node(struct arena *a, struct node_list *list, const struct node_spec *n);
+/* False, with why, also when something was said of this model before. */
+bool setting_add_model(struct arena *a, struct model_list *list, const struct model_rule *m, struct text *why);
 #define DEFAULT_PORT 13100
 
 /* The list for --help, and the page docs/settings.md. */

@@ -3,11 +3,13 @@
  *     listen: [a, b]                  path "listen"            a row: its values are set
  *     timeouts:                       path "timeouts"          the first part of rows: one level deeper
  *       conect: 2s                    path "timeouts.conect"   neither: complaint with the nearest row
+ *     aliases: {gpt-4o: qwen3:8b}     path "aliases"           a row whose keys are names: becomes gpt-4o=qwen3:8b
  *
  * A tree was rejected: it would have to carry the lines, and the walk needs no more than the path and one event. After
  * a mistake the value is skipped and the walk goes on; only bad YAML ends it. Anchors, tags and several documents are
  * not for settings. */
 #include "config/config.h"
+#include "config/model_text.h"
 #include "config/node_text.h"
 #include <stdio.h>
 #include <yaml.h>
@@ -90,7 +92,7 @@ static void read_labels(struct reader *r, struct text *labels)
         if (next(r) == YAML_SCALAR_EVENT)
             text_put(labels, scalar(r));
         else
-            refuse(r, STR("nodes.labels"), "a label is a word");
+            refuse(r, STR("labels"), "a label is a word");
     }
 }
 
@@ -131,6 +133,123 @@ static void read_node(struct reader *r)
         config_complain(r->c, &begin, "nodes: a node needs a url");
 }
 
+/* ---- keys that are names: aliases, fallbacks, models ------------------------------------------------------------- */
+
+static void set_word(struct reader *r, const struct setting *s, struct text *word, const struct source *at)
+{
+    if (word->failed)
+        r->c->arena.failed = true;
+    else
+        config_set(r->c, s, text_str(word), at);
+}
+
+static void read_alias(struct reader *r, const struct setting *s, struct str name, const struct source *at)
+{
+    struct text word = { 0 };
+    if (r->event.type != YAML_SCALAR_EVENT) {
+        refuse(r, name, "an alias stands for one model");
+        return;
+    }
+    text_printf(&word, "%.*s=%.*s", STR_ARG(name), STR_ARG(scalar(r)));
+    set_word(r, s, &word, at);
+    text_free(&word);
+}
+
+static void put_list(struct reader *r, struct str name, struct text *word)
+{
+    const char *between = "";
+    while (next(r) != YAML_SEQUENCE_END_EVENT && !r->over)
+        if (r->event.type == YAML_SCALAR_EVENT) {
+            text_printf(word, "%s%.*s", between, STR_ARG(scalar(r)));
+            between = ",";
+        } else {
+            refuse(r, name, "a fallback is a model's name");
+        }
+}
+
+static void read_fallbacks(struct reader *r, const struct setting *s, struct str name, const struct source *at)
+{
+    struct text word = { 0 };
+    text_printf(&word, "%.*s=", STR_ARG(name));
+    if (r->event.type == YAML_SCALAR_EVENT)
+        text_put(&word, scalar(r));
+    else if (r->event.type != YAML_SEQUENCE_START_EVENT)
+        refuse(r, name, "its fallbacks are a list of models");
+    else
+        put_list(r, name, &word);
+    if (r->event.type == YAML_SCALAR_EVENT || r->event.type == YAML_SEQUENCE_END_EVENT)
+        set_word(r, s, &word, at);
+    text_free(&word);
+}
+
+static void set_model_fact(struct reader *r, struct model_rule *m, struct str key, struct str value, struct text *word)
+{
+    struct text why = { 0 };
+    text_printf(word, ",%.*s=%.*s", STR_ARG(key), STR_ARG(value));
+    if (!model_text_set(m, &r->c->arena, key, value, &why))
+        config_complain(r->c, &r->at, "models.%.*s: %.*s", STR_ARG(m->name), STR_ARG(text_str(&why)));
+    text_free(&why);
+}
+
+static void read_model_fact(struct reader *r, struct model_rule *m, struct text *word)
+{
+    struct str key = str_dup(&r->c->arena, scalar(r));
+    struct text labels = { 0 };
+    if (next(r) == YAML_SCALAR_EVENT) {
+        if (!is_nothing(r))
+            set_model_fact(r, m, key, scalar(r), word);
+    } else if (r->event.type == YAML_MAPPING_START_EVENT && str_eq(key, STR("labels"))) {
+        read_labels(r, &labels);
+        set_model_fact(r, m, key, text_str(&labels), word);
+    } else {
+        refuse(r, key, "a model's value is a word or a number");
+    }
+    text_free(&labels);
+}
+
+static void read_model(struct reader *r, const struct setting *s, struct str name, const struct source *at)
+{
+    struct model_rule m = model_rule_none(name);
+    struct text word = { 0 }, why = { 0 };
+    unsigned wrong = r->c->wrong;
+    if (r->event.type != YAML_MAPPING_START_EVENT) {
+        refuse(r, name, "what holds for a model is a group, such as {policy: late}");
+        return;
+    }
+    if (!model_text_name(name, &why))
+        config_complain(r->c, at, "models: %.*s", STR_ARG(text_str(&why)));
+    text_put(&word, name);
+    while (next(r) == YAML_SCALAR_EVENT)
+        read_model_fact(r, &m, &word);
+    if (r->c->wrong == wrong && !r->over)
+        config_add_model(r->c, &m, text_str(&word), at);
+    text_free(&word);
+    text_free(&why);
+}
+
+typedef void read_named(struct reader *r, const struct setting *s, struct str name, const struct source *at);
+
+/* How the value of each name is read, where keys of the setting are names; NULL where they are not. */
+static read_named *named_reader(const struct setting *s)
+{
+    switch (s->id) {
+    case SETTING_aliases: return read_alias;
+    case SETTING_fallbacks: return read_fallbacks;
+    case SETTING_models: return read_model;
+    default: return NULL;
+    }
+}
+
+static void read_names(struct reader *r, const struct setting *s)
+{
+    while (next(r) == YAML_SCALAR_EVENT) {
+        struct str name = str_dup(&r->c->arena, scalar(r));
+        struct source at = r->at;
+        if (next(r) != YAML_SCALAR_EVENT || !is_nothing(r))
+            named_reader(s)(r, s, name, &at);
+    }
+}
+
 /* ---- values ------------------------------------------------------------------------------------------------------ */
 
 static void read_item(struct reader *r, const struct setting *s)
@@ -159,6 +278,8 @@ static void read_setting(struct reader *r, const struct setting *s)
         config_set(r->c, s, scalar(r), &r->at);
     else if (r->event.type == YAML_SEQUENCE_START_EVENT && s->type->is_list)
         read_list(r, s);
+    else if (r->event.type == YAML_MAPPING_START_EVENT && named_reader(s))
+        read_names(r, s);
     else
         refuse(r, str_of(s->key),
                s->type->is_list ? "this is a list" : "this is one value, neither a list nor a group");

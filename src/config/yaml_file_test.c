@@ -69,6 +69,121 @@ static void other_names_are_taken(void **state)
     config_free(&c);
 }
 
+static void stands_for(const struct config *c, const char *name, const char *model)
+{
+    struct gateway_settings *s;
+    assert_int_equal(config_gateway(c, &s), OK);
+    assert_true(str_eq(aliases_resolve(s->aliases, str_of(name)), str_of(model)));
+    gateway_settings_free(&s);
+}
+
+static void aliases_are_a_mapping(void **state)
+{
+    struct config *c = load_file("aliases:\n  gpt-4o: qwen3:8b\n  claude-*: gpt-4o\n  nothing:\n  '*': llama3.2\n");
+    expect_good(c);
+    assert_int_equal(c->aliases.n, 3);
+    assert_true(str_eq(c->text[SETTING_aliases], STR("gpt-4o=qwen3:8b, claude-*=gpt-4o, *=llama3.2")));
+    stands_for(c, "GPT-4o", "qwen3:8b");
+    stands_for(c, "claude-3", "qwen3:8b");
+    config_free(&c);
+    c = load_file("aliases: [a=b, c=d]\n");
+    expect_good(c);
+    stands_for(c, "c", "d");
+    config_free(&c);
+}
+
+static const struct model_rule *rule_of(const struct config *c, const char *model)
+{
+    struct name name;
+    assert_int_equal(name_parse(str_of(model), &name), OK);
+    return model_rules_find(c->rules, name_key(&name), str_hash(name_key(&name)));
+}
+
+static void what_holds_for_a_model_is_one_rule(void **state)
+{
+    struct config *c = load_file("preload: [nomic-embed-text, qwen3:32b]\n"
+                                 "fallbacks:\n"
+                                 "  qwen3:32b: [qwen3:8b, llama3.2]\n"
+                                 "  qwen3:8b: llama3.2\n"
+                                 "models:\n"
+                                 "  Qwen3:32b:\n"
+                                 "    policy: late\n"
+                                 "    slots: 2\n"
+                                 "    num_ctx: 16384\n"
+                                 "    ttl: 5min\n"
+                                 "    max_wait: 30s\n"
+                                 "    labels: {zone: a, disk: ssd}\n"
+                                 "  llama3.2: {labels: zone:a, slots: }\n");
+    expect_good(c);
+    const struct model_rule *big = rule_of(c, "qwen3:32b"), *small = rule_of(c, "llama3.2");
+    assert_int_equal(big->policy, SCHEDULER_late);
+    assert_int_equal(big->slots, 2);
+    assert_int_equal(big->num_ctx, 16384);
+    assert_int_equal(big->ttl, SECOND(300));
+    assert_int_equal(big->max_wait, SECOND(30));
+    assert_true(big->preload && str_eq(big->labels, STR("zone:a+disk:ssd")));
+    assert_int_equal(big->fallbacks, 2);
+    assert_true(str_eq(big->fallback[1], STR("llama3.2")));
+    assert_int_equal(small->slots, NOT_SAID);
+    assert_int_equal(small->labels_bits & ~big->labels_bits, 0);
+    assert_true(rule_of(c, "nomic-embed-text:latest")->preload);
+    assert_int_equal(rule_of(c, "qwen3:8b")->fallbacks, 1);
+    assert_int_equal(model_rules_count(c->rules), 4);
+    assert_true(str_starts(c->text[SETTING_models], STR("Qwen3:32b,policy=late,slots=2,num_ctx=16384,ttl=5min,")));
+    assert_int_equal(c->source[SETTING_models].line, 13);
+    config_free(&c);
+}
+
+static void mistakes_about_models_are_told_with_their_line(void **state)
+{
+    expect_file_complaint("aliases:\n  a: b\n  c: d\n  b: a\n", 4, "\"b=a\": \"b\" leads back to itself");
+    expect_file_complaint("aliases:\n  a: b\n  A:latest: c\n", 3, "\"A:latest\" has an alias already");
+    expect_file_complaint("aliases:\n  a*b*: b\n", 2, "has more than one *");
+    expect_file_complaint("aliases:\n  a: [b]\n", 2, "a: an alias stands for one model");
+    expect_file_complaint("aliases:\n  a: b c\n", 2, "stands for \"b c\", which is no model name");
+    expect_file_complaint("aliases: [a]\n", 1, "a model is missing: write gpt-4o=qwen3:8b");
+    expect_file_complaint("fallbacks:\n  a: [b, a]\n", 2, "\"a\" was tried already by then");
+    expect_file_complaint("fallbacks:\n  a: {b: c}\n", 2, "a: its fallbacks are a list of models");
+    expect_file_complaint("fallbacks:\n  a: [b, [c]]\n", 2, "a: a fallback is a model's name");
+    expect_file_complaint("fallbacks:\n  a: b\n  A: c\n", 3, "\"A\" is there twice");
+    expect_file_complaint("preload: [a, b c]\n", 1, "\"b c\" is no model name");
+    expect_file_complaint("models:\n  a:\n    polcy: late\n", 3,
+                          "models.a: \"polcy\" is nothing that can be said of a model; "
+                          "did you mean policy?");
+    expect_file_complaint("models:\n  a:\n    policy: fast\n", 3, "policy \"fast\" is none of round_robin,");
+    expect_file_complaint("models:\n  a:\n    slots: -1\n", 3, "slots \"-1\" is not a number from 0 to 100000");
+    expect_file_complaint("models:\n  a:\n    ttl: 5\n", 3, "ttl \"5\" is not a duration");
+    expect_file_complaint("models:\n  a:\n    labels: x\n", 3, "are not of the form key:value+key:value");
+    expect_file_complaint("models:\n  a: late\n", 2, "a: what holds for a model is a group");
+    expect_file_complaint("models:\n  a: {slots: [1]}\n", 2, "slots: a model's value is a word or a number");
+    expect_file_complaint("models:\n  a: {slots: 1}\n  a:latest: {slots: 2}\n", 3, "\"a:latest\" is there twice");
+    expect_file_complaint("models:\n  a b: {slots: 1}\n", 2, "\"a b\" is no model name");
+    expect_file_complaint("alises: {a: b}\n", 1, "did you mean aliases?");
+    expect_file_complaint("queue: {mx: 3}\n", 1, "did you mean queue.max?");
+    expect_file_complaint("queue: {shed: window}\n", 1, "queue.shed: \"window\" is none of off|door");
+}
+
+static void labels_have_an_end(void **state)
+{
+    struct text t = { 0 };
+    text_put(&t, STR("models:\n"));
+    for (int i = 0; i <= LABELS_MAX; i++)
+        text_printf(&t, "  m%d: {labels: 'n:%d'}\n", i, i);
+    text_putc(&t, 0);
+    expect_file_complaint(text_str(&t).p, LABELS_MAX + 2, "models: more than 64 different labels");
+    text_free(&t);
+}
+
+static void a_rule_that_an_alias_hides_is_noted(void **state)
+{
+    struct config *c = load_file("aliases: {'*': qwen3:8b}\nmodels: {qwen3:8b: {slots: 1}, llama3.2: {slots: 1}}\n");
+    expect_good(c);
+    assert_true(
+        str_eq(text_str(&c->notes), STR("llama3.2 is an alias of qwen3:8b: what models, fallbacks and preload say of "
+                                        "it has no effect\n")));
+    config_free(&c);
+}
+
 static void nothing_keeps_the_default(void **state)
 {
     static const char *const empty[] = {
@@ -99,7 +214,7 @@ static void wrong_values_are_told_with_their_line(void **state)
     expect_file_complaint("timeouts:\n  total: 5\n", 2, "is not a duration, such as 30s, 5min or 1h30m, nor \"none\"");
     expect_file_complaint("workers: 65\n", 1, "is not within 1 and 64");
     expect_file_complaint("policy: fastest\n", 1,
-                          "is no policy; there are round_robin, weighted_round_robin, least_loaded");
+                          "is no policy; there are round_robin, weighted_round_robin, least_loaded, p2c");
     expect_file_complaint("log:\n\n  level: loud\n", 3, "log.level: \"loud\" is none of debug|info|warn|error");
     expect_file_complaint("listen:\n- 127.0.0.1:1\n- example.com:80\n", 3, "is not an address");
     expect_file_complaint("limits: {body: 1}\n", 1, "is not within 1KiB and 64GiB");
@@ -154,6 +269,11 @@ int main(void)
         cmocka_unit_test_setup(many_nodes_are_all_kept, fixture_each),
         cmocka_unit_test_setup(a_list_may_be_one_word, fixture_each),
         cmocka_unit_test_setup(other_names_are_taken, fixture_each),
+        cmocka_unit_test_setup(aliases_are_a_mapping, fixture_each),
+        cmocka_unit_test_setup(what_holds_for_a_model_is_one_rule, fixture_each),
+        cmocka_unit_test_setup(mistakes_about_models_are_told_with_their_line, fixture_each),
+        cmocka_unit_test_setup(labels_have_an_end, fixture_each),
+        cmocka_unit_test_setup(a_rule_that_an_alias_hides_is_noted, fixture_each),
         cmocka_unit_test_setup(nothing_keeps_the_default, fixture_each),
         cmocka_unit_test_setup(unknown_keys_are_told_with_the_nearest, fixture_each),
         cmocka_unit_test_setup(wrong_values_are_told_with_their_line, fixture_each),

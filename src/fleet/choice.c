@@ -25,39 +25,23 @@ static struct node *pin_of(struct fleet *f, const struct ticket *t)
     return t->pin_id ? roster_by_id(f, t->pin_id) : roster_named(f, t->pin);
 }
 
-/* Those of `among` that may serve, into f->candidate. */
-static unsigned gather(struct fleet *f, const struct ticket *t, const struct node_set *has,
-                       const struct node_set *among)
+/* Those of `among` that may serve: how many, and the one with fewest in flight. */
+static struct choice gather(const struct fleet *f, const struct ticket *t, const struct node_set *has,
+                            const struct node_set *among)
 {
-    unsigned n = 0;
+    struct choice c = { .by = pinned(t) ? "pin" : "fewest" };
     for (uint32_t w = 0; w * 64 < f->places; w++) {
         uint64_t bits = among->word[w] & (has ? has->word[w] : ~0ull) & (t->ollama_only ? f->ollama.word[w] : ~0ull);
         for (; bits; bits &= bits - 1) {
-            struct node *c = f->node[w * 64 + (uint32_t)__builtin_ctzll(bits)];
-            if (!t->tried_n || !tried(t, c->id))
-                f->candidate[n++] = c;
+            struct node *n = f->node[w * 64 + (uint32_t)__builtin_ctzll(bits)];
+            if (t->tried_n && tried(t, n->id))
+                continue;
+            c.candidates++;
+            if (!c.node || n->inflight < c.node->inflight)
+                c.node = n;
         }
     }
-    return n;
-}
-
-static bool full(const struct node *n)
-{
-    return n->max_inflight && n->inflight >= (uint32_t)n->max_inflight;
-}
-
-static unsigned leave_out_full(struct node **candidate, unsigned n)
-{
-    unsigned kept = 0;
-    for (unsigned i = 0; i < n; i++)
-        kept += !full(candidate[i]);
-    if (!kept || kept == n)
-        return n;
-    kept = 0;
-    for (unsigned i = 0; i < n; i++)
-        if (!full(candidate[i]))
-            candidate[kept++] = candidate[i];
-    return kept;
+    return c;
 }
 
 /* Narrowed to one node. */
@@ -67,19 +51,6 @@ static struct node_set only(const struct node_set *s, const struct node *n)
     if (n && roster_in_place(n))
         set_put(&one, n->no, set_has(s, n->no));
     return one;
-}
-
-static struct choice pick(struct fleet *f, const struct ticket *t, unsigned n)
-{
-    n = leave_out_full(f->candidate, n);
-    struct choice c = { .candidates = n, .by = f->policy->name };
-    unsigned i = 0;
-    if (t->model.n && !pinned(t))
-        i = f->policy->choose(f->candidate, n, t, &f->cursor);
-    else
-        c.by = pinned(t) ? "pin" : "first";
-    c.node = f->candidate[i];
-    return c;
 }
 
 /* ---- why not ---------------------------------------------------------------------------------------------------- */
@@ -144,7 +115,7 @@ static bool all_were_tried(struct fleet *f, const struct ticket *t, const struct
 {
     struct ticket fresh = *t;
     fresh.tried_n = 0;
-    return t->tried_n && (gather(f, &fresh, has, up) || gather(f, &fresh, has, suspect));
+    return t->tried_n && (gather(f, &fresh, has, up).node || gather(f, &fresh, has, suspect).node);
 }
 
 /* ---- the choice ------------------------------------------------------------------------------------------------- */
@@ -154,11 +125,11 @@ static struct choice choose_among(struct fleet *f, const struct ticket *t, const
 {
     if (t->model.n && !has)
         return (struct choice){ 0 };
-    unsigned n = gather(f, t, has, up);
-    if (!n)
-        n = gather(f, t, has, suspect);
-    if (n)
-        return pick(f, t, n);
+    struct choice c = gather(f, t, has, up);
+    if (!c.node)
+        c = gather(f, t, has, suspect);
+    if (c.node)
+        return c;
     return nobody(all_were_tried(f, t, has, up, suspect) ? FAIL_retries_exhausted : OK);
 }
 

@@ -5,9 +5,10 @@
  * decision 1). Each call has the same shape: prepare outside, lock, change state, settle (decide tickets that wait if
  * there is news), unlock, clean up outside. The files behind it, each a few pure functions over struct fleet:
  *
- *      roster.c  who is in         choice.c   which node serves, or why none       views.c     /api/tags, ps,
- * v1/models, version health.c  up or down        waiting.c  tickets, refresh rounds, retries     snapshot.c  a copy for
- * people probes.c  who is asked what, when            observe.c   what that finds    residency.c model -> nodes
+ *      roster.c   who is in               choice.c     who could serve, or why nobody   residency.c  model -> nodes
+ *      health.c   up or down              waiting.c    tickets that wait for knowledge  views.c      tags, ps, ...
+ *      probes.c   who is asked what       serving.c    tickets that wait for a slot     snapshot.c   a copy for people
+ *      observe.c  what that finds         lineup.c     what the scheduler was told      scheduler*.c which node, when
  *
  * Rejected: a lock per node or per model (a choice reads all nodes; counts would be stale when it matters, 77 ns under
  * one mutex at 64 nodes), and a scheduler thread (7-9 us per hand-over). */
@@ -20,7 +21,8 @@
 
 void fleet_settings_default(struct fleet_settings *s)
 {
-    *s = (struct fleet_settings){ .policy = STR("least_loaded"),
+    *s = (struct fleet_settings){ .policy = SCHEDULER_eta,
+                                  .queue_max = 512,
                                   .health_interval = SECOND(5),
                                   .health_timeout = SECOND(2),
                                   .ps_interval = SECOND(2),
@@ -36,7 +38,8 @@ static void set_up(struct fleet *f, nsec now)
 {
     pthread_mutex_init(&f->lock, NULL);
     list_init(&f->waiting);
-    f->waiting_next = NEVER;
+    list_init(&f->queued);
+    f->waiting_next = f->scheduler_due = f->guards_due = f->warm_due = NEVER;
     f->round_began = now - REFRESH_PERIOD;
     f->retry_tokens = RETRY_BURST;
     f->retry_tokens_at = now;
@@ -44,15 +47,17 @@ static void set_up(struct fleet *f, nsec now)
         f->generation[i] = 1;
 }
 
-static enum fail apply_settings(struct fleet *f, const struct fleet_settings *s)
+static struct scheduler *make_scheduler(const struct fleet_settings *s, nsec now)
 {
-    const struct policy *policy = policy_named(s->policy);
-    if (!policy)
-        return FAIL_bad_setting;
-    f->policy = policy;
-    f->settings = *s;
-    f->settings.policy = STR_NONE;
-    return OK;
+    struct scheduler_settings is;
+    scheduler_settings_default(&is);
+    is.nodes = NODES_MAX;
+    is.models = VARIANTS_MAX;
+    is.tickets = TICKETS_MAX;
+    is.policy = s->policy;
+    is.bound = s->queue_max;
+    is.shed = s->shed;
+    return scheduler_new(&is, now);
 }
 
 struct fleet *fleet_new(const struct fleet_settings *s, nsec now)
@@ -61,8 +66,12 @@ struct fleet *fleet_new(const struct fleet_settings *s, nsec now)
     if (!f)
         return NULL;
     set_up(f, now);
+    f->settings = *s;
+    model_rules_ref(s->rules);
     f->residency = residency_new(0);
-    if (!f->residency || apply_settings(f, s) != OK)
+    f->scheduler = make_scheduler(s, now);
+    f->caches = caches_new();
+    if (!f->residency || !f->scheduler || !f->caches)
         fleet_free(&f);
     return f;
 }
@@ -72,7 +81,7 @@ void fleet_free(struct fleet **fleet)
     struct fleet *f = *fleet;
     if (!f)
         return;
-    assume(list_empty(&f->waiting));
+    assume(list_empty(&f->waiting) && list_empty(&f->queued));
     for (uint32_t i = 0; i < f->places; i++)
         if (f->node[i]) {
             assume(!f->node[i]->inflight && !f->node[i]->pins);
@@ -83,23 +92,30 @@ void fleet_free(struct fleet **fleet)
     for (unsigned i = 0; i < VIEWS; i++)
         view_unref(&f->view[i]);
     residency_free(&f->residency);
+    scheduler_free(&f->scheduler);
+    model_rules_unref(&f->settings.rules);
+    caches_free(&f->caches);
     pthread_mutex_destroy(&f->lock);
     free(f);
     *fleet = NULL;
 }
 
-enum fail fleet_configure(struct fleet *f, const struct fleet_settings *s)
+void fleet_configure(struct fleet *f, const struct fleet_settings *s)
 {
+    struct model_rules *before;
     fleet_lock(f);
-    enum fail bad = apply_settings(f, s);
+    before = f->settings.rules;
+    f->settings = *s;
+    model_rules_ref(s->rules);
+    scheduler_configure(f->scheduler, s->policy, s->queue_max, s->shed);
     fleet_unlock(f);
-    return bad;
+    model_rules_unref(&before);
 }
 
 void orders_init(struct orders *o)
 {
     list_init(&o->decided);
-    o->probes = 0;
+    o->probes = o->tasks = 0;
     o->more = o->views_changed = false;
     o->next_turn = NEVER;
 }
@@ -127,10 +143,17 @@ static void count_hold(struct fleet *f)
 void fleet_unlock(struct fleet *f)
 {
     struct node *gone = f->gone;
+    struct lost lost[LOST_MAX];
+    uint32_t losts = f->losts;
+    if (unlikely(losts))
+        memcpy(lost, f->lost, losts * sizeof *lost);
+    f->losts = 0;
     f->gone = NULL;
     if (unlikely(f->taken_at))
         count_hold(f);
     pthread_mutex_unlock(&f->lock);
+    for (uint32_t i = 0; i < losts; i++)
+        caches_forget(f->caches, lost[i].node, lost[i].variant);
     while (unlikely(gone != NULL)) {
         struct node *n = gone;
         gone = n->next_gone;
@@ -152,9 +175,10 @@ void fleet_settle(struct fleet *f, nsec now, struct orders *out)
         f->news = false;
         waiting_review(f, now, out);
     }
+    serving_settle(f, now, out);
     out->views_changed |= f->views_news;
     f->views_news = false;
-    out->next_turn = MIN(out->next_turn, MIN(probes_next(f), f->waiting_next));
+    out->next_turn = MIN(out->next_turn, MIN(probes_next(f), MIN(f->waiting_next, serving_next(f))));
 }
 
 bool fleet_knows(struct fleet *f)
@@ -171,7 +195,9 @@ static void forget_answer(struct ticket *t)
 {
     t->refused = OK;
     t->lease = (struct lease){ 0 };
-    t->decision_n = t->retry_after_s = 0;
+    t->decision = (struct decision){ 0 };
+    t->number = t->retry_after_s = 0;
+    t->said[0] = 0;
     t->link = (struct list){ 0 };
     t->waiting = false;
     t->refresh = 0;
@@ -183,43 +209,12 @@ enum verdict fleet_ask(struct fleet *f, struct ticket *t, nsec now, struct order
     forget_answer(t);
     fleet_lock(f);
     enum verdict v = waiting_decide(f, t, now, out);
-    if (unlikely(v == VERDICT_WAITS))
+    if (unlikely(v == VERDICT_WAITS && !t->number))
         waiting_add(f, t);
     if (unlikely(v != VERDICT_GRANTED))
         fleet_settle(f, now, out);
     fleet_unlock(f);
     return v;
-}
-
-/* An end that can only come from a node that works right now. A stream that broke began when it did. */
-static bool proves_life(enum fail why)
-{
-    return why == OK || why == FAIL_upstream_busy || why == FAIL_upstream_no_model;
-}
-
-static void lost_connection(struct fleet *f, struct node *n, const struct lease *l, nsec now)
-{
-    if (n->addrs && addr_eq(&n->addr[n->addr_next], &l->addr))
-        node_next_address(n);
-    if (n->health != NODE_DOWN)
-        n->due_version = now; /* perhaps only this address */
-    health_lost(f, n, now);
-    probes_resolve_again(f, n, now);
-}
-
-static void learn_attempt(struct fleet *f, struct node *n, const struct lease *l, const struct attempt_end *end,
-                          nsec now)
-{
-    if (unlikely(fail_counts_against_node(end->why))) {
-        n->errors++;
-        node_note_error(n, end->why, end->error_text, now);
-    }
-    if (likely(proves_life(end->why)))
-        health_answered(f, n, now);
-    else if (health_is_connect_failure(end->why))
-        lost_connection(f, n, l, now);
-    if (unlikely(end->why == FAIL_upstream_no_model))
-        n->due_tags = now;
 }
 
 void fleet_end(struct fleet *f, struct lease *l, const struct attempt_end *end, nsec now, struct orders *out)
@@ -230,7 +225,9 @@ void fleet_end(struct fleet *f, struct lease *l, const struct attempt_end *end, 
     n->inflight--;
     n->requests++;
     if (!end->client_left)
-        learn_attempt(f, n, l, end, now);
+        health_learn_end(f, n, &l->addr, end->why, end->error_text, now);
+    if (l->number)
+        serving_end(f, l, end, now, out);
     roster_release(f, n, now);
     if (unlikely(f->news || end->why)) {
         probes_schedule(f, n);
@@ -239,6 +236,7 @@ void fleet_end(struct fleet *f, struct lease *l, const struct attempt_end *end, 
     }
     fleet_unlock(f);
     l->node = NULL;
+    l->number = 0;
 }
 
 bool fleet_cancel(struct fleet *f, struct ticket *t, nsec now, struct orders *out)
@@ -246,12 +244,14 @@ bool fleet_cancel(struct fleet *f, struct ticket *t, nsec now, struct orders *ou
     fleet_lock(f);
     bool waited = t->waiting;
     struct node *n = t->lease.node;
-    if (waited)
+    if (t->number || t->lease.number)
+        serving_cancel(f, t, now, out);
+    else if (waited)
         waiting_remove(f, t);
     if (n) {
         assume(n->inflight > 0);
         n->inflight--;
-        t->lease.node = NULL;
+        t->lease = (struct lease){ 0 };
         roster_release(f, n, now);
     }
     t->verdict = VERDICT_REFUSED;

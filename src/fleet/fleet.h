@@ -4,15 +4,20 @@
  * returns *orders*, which the caller carries out after it: under the lock there is no I/O, no callback and no heap.
  * Time is passed in, so that simulations and plays drive the very same code. Any thread may call.
  *
- * First version: policies round_robin, weighted_round_robin (smooth), least_loaded; a ticket waits only for the first
- * probe round (at most 1 s) and for the coalesced refresh that an unknown model triggers (at most 1 per second, 2 s).
+ * A ticket waits for knowledge: the first probe round (at most 1 s), and the coalesced refresh that an unknown model
+ * triggers (at most 1 per second, 2 s). Then, if it runs the model, it waits at the scheduler (fleet/scheduler.h) for a
+ * slot where the model is loaded; loads and unloads are ordered from whoever calls, as tasks of the fleet's own.
  */
 #pragma once
-#include "fleet/ticket.h"
+#include "fleet/model_rules.h"
+#include "fleet/scheduler.h"
 
 struct fleet;
 struct fleet_settings {
-    struct str policy;                            /* row of fleet/policy.def */
+    enum scheduler_policy policy;
+    uint32_t queue_max; /* waiting per model */
+    bool shed;          /* refuse on arrival when the wait would be long */
+    struct model_rules *rules; /* lent: the fleet takes a reference; NULL: none */
     nsec health_interval, health_timeout;         /* 5 s, 2 s */
     nsec ps_interval, tags_interval;              /* 2 s, 30 s */
     nsec resolve_interval;                        /* 30 s */
@@ -20,11 +25,11 @@ struct fleet_settings {
     double retry_budget_ratio, retry_budget_rate; /* 0.20 of requests, + 1 per second */
 };
 void fleet_settings_default(struct fleet_settings *s);
-/* NULL when memory is out, or when there is no such policy (policy_named tells). */
+/* NULL when memory is out. */
 struct fleet *fleet_new(const struct fleet_settings *s, nsec now);
 /* All leases and pins must have been given back (assumed). */
 void fleet_free(struct fleet **f);
-enum fail fleet_configure(struct fleet *f, const struct fleet_settings *s);
+void fleet_configure(struct fleet *f, const struct fleet_settings *s);
 
 /* ---- orders ---------------------------------------------------------------------------------------------------- */
 enum { PROBE_RESOLVE = 1, PROBE_VERSION = 2, PROBE_TAGS = 4, PROBE_PS = 8 };
@@ -35,18 +40,35 @@ struct probe_order {
     enum node_kind kind; /* as it is known now: node->kind must not be read without the lock */
     nsec patience;       /* how long the node may take */
 };
+/* Work of the fleet's own on a node: load a model there (an empty prompt with the same options), or unload it. */
+struct task_order {
+    struct node *node; /* pinned: give back with fleet_task_done */
+    struct addr addr;
+    uint32_t variant;
+    bool loads, embeds;
+    struct str spelled; /* it and the options stay until fleet_task_done */
+    const struct options *options;
+    nsec patience;
+};
 #define ORDERS_PROBES 16
+#define ORDERS_TASKS  8
 struct orders {
     struct list decided; /* tickets that waited and are now granted or refused (ticket.link); tell their exchanges */
     struct probe_order probe[ORDERS_PROBES];
     unsigned probes;
-    bool more;      /* more probes are due: call fleet_turn again */
+    struct task_order task[ORDERS_TASKS];
+    unsigned tasks;
+    bool more;      /* more is due: call fleet_turn again */
     nsec next_turn; /* when fleet_turn wants to be called at the latest; never takes an earlier promise back */
     bool views_changed;
 };
 void orders_init(struct orders *o);
 
 /* ---- requests -------------------------------------------------------------------------------------------------- */
+/* Before fleet_ask: which nodes have the beginning of the prompt in their caches; and after a grant: this one will. Both
+ * take a lock of their own. */
+void fleet_hints(struct fleet *f, struct ticket *t);
+void fleet_keep_prompt(struct fleet *f, const struct ticket *t);
 enum verdict fleet_ask(struct fleet *f, struct ticket *t, nsec now, struct orders *out);
 /* Ends the lease in *l (and empties it): teaches state, counts, last_error; connect failures mark the node down at
  * once. */
@@ -54,6 +76,15 @@ void fleet_end(struct fleet *f, struct lease *l, const struct attempt_end *end, 
 /* The client left while the ticket waited, or between the grant and its delivery: the lease goes back. True if it still
  * waited; false if it had been decided: see ticket.announced (it will read as refused, FAIL_client_gone). */
 bool fleet_cancel(struct fleet *f, struct ticket *t, nsec now, struct orders *out);
+/* The first token has come, of a lease that learns. */
+void fleet_first(struct fleet *f, const struct lease *l, nsec now);
+/* A load or unload has ended: `took` by the node's own word, or 0. The texts of the order are gone afterwards. */
+void fleet_task_done(struct fleet *f, const struct task_order *o, enum fail why, struct str error_text, nsec took,
+                     nsec now, struct orders *out);
+/* Unloads the ticket's model, however it was loaded, wherever it is: at once where it is idle, else when it is. On how
+ * many nodes it was; fleet_unloaded: those that were idle have done it, and said so. */
+unsigned fleet_unload(struct fleet *f, const struct ticket *t, nsec now, struct orders *out);
+bool fleet_unloaded(struct fleet *f, uint64_t model_hash);
 /* Time has passed: probes that are due, tickets whose wait is over. */
 void fleet_turn(struct fleet *f, nsec now, struct orders *out);
 

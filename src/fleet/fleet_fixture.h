@@ -27,6 +27,8 @@ struct world {
     unsigned machines;
     struct probe_order lying[MACHINES * 4];
     unsigned lies;
+    struct task_order task[MACHINES]; /* under way until world_tasks_end */
+    unsigned tasks, loads, unloads;   /* under way; ever ordered */
     struct orders out;
     unsigned decided;
 };
@@ -94,6 +96,11 @@ static inline void carry_out(struct world *w)
         w->decided++;
     }
     orders_init(&w->out);
+    for (unsigned i = 0; i < o.tasks; i++) {
+        assert_true(w->tasks < MACHINES);
+        w->task[w->tasks++] = o.task[i];
+        *(o.task[i].loads ? &w->loads : &w->unloads) += 1;
+    }
     for (unsigned i = 0; i < o.probes; i++) {
         struct machine *m = machine_of(w, o.probe[i].node->url.host);
         if (m)
@@ -156,6 +163,22 @@ static inline const char *models_body(char *into, size_t room, const char *names
     return into;
 }
 
+/* All loads and unloads that are under way end; good ones show in ps. */
+static inline void world_tasks_end(struct world *w, enum fail why, const char *text)
+{
+    while (w->tasks) {
+        struct task_order o = w->task[--w->tasks];
+        struct machine *m = machine_of(w, o.node->url.host);
+        if (m && !why && o.loads)
+            models_body(m->ps, sizeof m->ps, o.spelled.p);
+        else if (m && !why)
+            models_body(m->ps, sizeof m->ps, "");
+        orders_init(&w->out);
+        fleet_task_done(w->f, &o, why, str_of(text), 0, w->now, &w->out);
+        carry_out(w);
+    }
+}
+
 /* `models`: names with tags, separated by blanks. */
 static inline struct machine *world_machine(struct world *w, const char *host, const char *models)
 {
@@ -164,7 +187,7 @@ static inline struct machine *world_machine(struct world *w, const char *host, c
     snprintf(m->host, sizeof m->host, "%s", host);
     snprintf(m->version, sizeof m->version, "0.12.3");
     models_body(m->tags, sizeof m->tags, models);
-    models_body(m->ps, sizeof m->ps, "");
+    models_body(m->ps, sizeof m->ps, models);
     return m;
 }
 
@@ -179,7 +202,7 @@ static inline uint64_t world_add_spec(struct world *w, struct node_spec spec)
 }
 static inline uint64_t world_add(struct world *w, const char *url)
 {
-    return world_add_spec(w, (struct node_spec){ .url = str_of(url), .slots = -1 });
+    return world_add_spec(w, (struct node_spec){ .url = str_of(url) });
 }
 
 /* A machine that is a node and has answered. */
@@ -206,6 +229,7 @@ static inline void world_free(struct world *w)
     for (unsigned i = 0; i < w->machines; i++)
         w->machine[i].silent = false;
     world_miss(w, FAIL_first_byte_timeout);
+    world_tasks_end(w, FAIL_shutting_down, "");
     fleet_free(&w->f);
     free(w);
 }
@@ -221,9 +245,11 @@ static inline struct node *node_at(struct world *w, const char *host)
 static inline struct ticket ticket_for(const char *key)
 {
     return (struct ticket){ .model = str_of(key),
+                            .spelled = str_drop(str_of(key), str_chr(str_of(key), '/') < 0 ? 0 : sizeof "registry.ollama.ai/library/" - 1),
                             .model_hash = key && *key ? str_hash(str_of(key)) : 0,
                             .deadline = NEVER,
-                            .band = BAND_NORMAL };
+                            .band = BAND_NORMAL,
+                            .runs = key && *key };
 }
 #define KEY(name) "registry.ollama.ai/library/" name
 
@@ -259,6 +285,12 @@ static inline void assert_str(struct str got, const char *want)
 {
     if (!str_eq(got, str_of(want)))
         fail_msg("got \"%.*s\", want \"%s\"", STR_ARG(got), want);
+}
+
+static inline void assert_decided(const struct ticket *t, const char *want)
+{
+    char text[DECISION_TEXT];
+    assert_str((struct str){ text, decision_write(&t->decision, text) }, want);
 }
 
 /* Most tests begin when all nodes have answered and the first round is over. */

@@ -4,9 +4,10 @@
  * heap: what is needed is made before it is taken; nodes that have gone are freed by fleet_unlock after it was given
  * back. */
 #pragma once
+#include "fleet/breaker.h"
 #include "fleet/fleet.h"
-#include "fleet/policy.h"
 #include "fleet/residency.h"
+#include "fleet/scheduler.h"
 #include <pthread.h>
 
 #define RETRY_BURST     10.0
@@ -16,14 +17,59 @@
 #define RESOLVE_PAUSE   SECOND(1) /* between two resolutions of one name */
 #define LOCK_SAMPLE     61        /* every 61st hold is timed; odd, so that no rhythm of calls hides */
 
+/* What the scheduler calls a model: a name with the options that force a reload. Its number is its place. */
+#define VARIANTS_MAX 256
+#define TICKETS_MAX  16384
+struct variant {
+    uint64_t name;
+    struct options options;
+    nsec used;
+    uint32_t tasks; /* of our own that read the texts below: it stays while there are any */
+    bool embeds;
+    uint64_t bytes;
+    struct node_set holds, barred; /* as the scheduler was told */
+    char spelled[384];
+    char said[128]; /* by the node whose load failed last */
+};
+
+/* A breaker, of a node (model 0) or of a node and a model's name. */
+#define GUARDS_MAX 512
+struct guard {
+    uint64_t node, model; /* node 0: free */
+    nsec used;
+    struct breaker breaker;
+};
+/* A model that a node no longer has loaded; SCHEDULER_NONE: all. */
+#define LOST_MAX 16
+struct lost {
+    uint32_t node, variant;
+};
+
 struct fleet {
     pthread_mutex_t lock;
     struct fleet_lock_count count;
     nsec taken_at; /* of a sampled hold; 0 otherwise */
 
-    struct fleet_settings settings; /* without the policy's name */
-    const struct policy *policy;
-    uint64_t cursor; /* the policies' */
+    struct fleet_settings settings;
+    struct scheduler *scheduler;
+    struct caches *caches;               /* has a lock of its own */
+    struct lost lost[LOST_MAX];          /* by nodes: told to the caches after the lock */
+    uint32_t losts;
+    nsec scheduler_due;                  /* when it wants its turn */
+    uint64_t variant_key[VARIANTS_MAX];  /* 0: free; apart, because every ask looks through it */
+    struct variant variant[VARIANTS_MAX];
+    uint32_t variants;                   /* one past the last that was ever used */
+    struct node_set stale;               /* the scheduler has not been told of changes to these */
+    bool is_stale;
+    uint32_t guards;                     /* one past the last that was ever used */
+    uint64_t guard_chance;
+    bool guards_news;                    /* bars must be worked out anew */
+    nsec guards_due;                     /* when they change by themselves */
+    nsec warm_due;                       /* when nodes that came back get a larger share; NEVER: all are warm */
+    struct guard guard[GUARDS_MAX];
+    uint32_t tasks;                      /* loads and unloads that wait for being ordered */
+    struct list queued;                  /* tickets that wait for a slot, in no order of service */
+    uint32_t queued_n;
 
     /* nodes by place; a place is reused */
     uint64_t last_id;
@@ -58,7 +104,6 @@ struct fleet {
     struct view *view[VIEWS];
     char version[32]; /* the last lowest */
 
-    struct node *candidate[NODES_MAX]; /* scratch of one choice */
 };
 
 /* ---- fleet.c: the lock ------------------------------------------------------------------------------------------ */
@@ -87,6 +132,8 @@ static inline bool health_answers(const struct node *n)
 void health_answered(struct fleet *f, struct node *n, nsec now);
 void health_missed(struct fleet *f, struct node *n, nsec now);
 void health_lost(struct fleet *f, struct node *n, nsec now); /* down at once */
+/* What the end of something that we asked of it says of the node. */
+void health_learn_end(struct fleet *f, struct node *n, const struct addr *used, enum fail why, struct str text, nsec now);
 /* It has answered its first probes, or missed them. */
 void health_heard(struct fleet *f, struct node *n);
 /* Makes `state` and the sets follow from health, drains, removal and kind. */
@@ -102,25 +149,73 @@ void probes_order(struct fleet *f, struct node *n, nsec now, struct orders *out)
 void probes_order_all(struct fleet *f, nsec now, struct orders *out);
 nsec *probes_due(struct node *n, unsigned what);
 nsec probes_next(const struct fleet *f);
+bool probes_tell_ps(const struct node *n); /* is it one that says what it has loaded? */
 /* Ask for tags and ps as soon as possible; does nothing for a node that does not answer. */
 void probes_refresh(struct fleet *f, struct node *n, nsec now);
 /* Its name should be resolved again. */
 void probes_resolve_again(struct fleet *f, struct node *n, nsec now);
 
-/* ---- choice.c: which node ---------------------------------------------------------------------------------------- */
+/* ---- choice.c: who could ---------------------------------------------------------------------------------------- */
 /* How a ticket can be served. */
 struct choice {
-    struct node *node;   /* NULL: nobody can */
+    struct node *node;   /* of those that could, the one with fewest in flight; NULL: nobody can */
     unsigned candidates; /* how many could */
-    const char *by;      /* what decided: a policy's name, "pin", "first" */
+    const char *by;      /* what decided: "pin", "fewest" */
     enum fail why_not;   /* when nobody can */
     bool unknown;        /* nobody is known to have the model: worth a refresh before it is said */
 };
 struct choice choice_make(struct fleet *f, const struct ticket *t, nsec now);
 
+/* ---- lineup.c: what the scheduler was told ----------------------------------------------------------------------- */
+#define LABEL_OLLAMA (1ull << 63) /* a scheduler's label: speaks Ollama's own routes */
+/* The ticket's variant, entered if need be; NONE when all places are taken by busy ones. */
+uint32_t lineup_find(struct fleet *f, const struct ticket *t, nsec now, struct scheduler_orders *so);
+/* Something about the node has changed that the scheduler must know. */
+void lineup_outdate(struct fleet *f, const struct node *n);
+/* Its slots have been set anew. */
+void lineup_forget_slots(struct fleet *f, const struct node *n);
+/* What was in its caches has gone (variant SCHEDULER_NONE: of all its models). */
+void lineup_lost(struct fleet *f, uint32_t node, uint32_t variant);
+void lineup_tell(struct fleet *f, nsec now, struct scheduler_orders *so);
+void lineup_tell_bars(struct fleet *f, nsec now, struct scheduler_orders *so);
+/* Whatever of it is due; when that is by itself. */
+void lineup_turn(struct fleet *f, nsec now, struct scheduler_orders *so);
+static inline nsec lineup_next(const struct fleet *f)
+{
+    return MIN(f->guards_due, f->warm_due);
+}
+
+/* ---- guards.c: breakers ------------------------------------------------------------------------------------------ */
+/* An attempt has ended; somebody was sent. */
+void guards_learn(struct fleet *f, const struct node *n, uint64_t model, const struct attempt_end *e, nsec now);
+void guards_take(struct fleet *f, const struct node *n, uint64_t model, nsec now);
+/* Who of those that hold the model must not be asked for it now. */
+struct node_set guards_bars(struct fleet *f, uint64_t model, const struct node_set *holds, nsec now);
+nsec guards_next(const struct fleet *f, nsec now);
+enum breaker_state guards_state(struct fleet *f, uint64_t node, uint64_t model, nsec now);
+
+/* ---- caches.c: prompts in the nodes' caches; outside the lock ------------------------------------------------------ */
+struct caches *caches_new(void);
+void caches_free(struct caches **c);
+/* SCHEDULER_NONE: of all nodes; all of the node's. */
+void caches_forget(struct caches *c, uint32_t node, uint32_t variant);
+
+/* ---- serving.c: tickets at the scheduler ------------------------------------------------------------------------- */
+/* Like waiting_decide, for a ticket that somebody could serve; one that has to wait is linked in f->queued. */
+enum verdict serving_ask(struct fleet *f, struct ticket *t, nsec now, struct orders *out);
+void serving_end(struct fleet *f, const struct lease *l, const struct attempt_end *end, nsec now, struct orders *out);
+/* Out of the queue, or with a lease that nobody used. */
+void serving_cancel(struct fleet *f, struct ticket *t, nsec now, struct orders *out);
+/* Tells the scheduler what has changed, gives it its turn when that is due, and orders tasks. */
+void serving_settle(struct fleet *f, nsec now, struct orders *out);
+nsec serving_next(const struct fleet *f);
+/* What the node had still to do for us is dropped. */
+void serving_drop_tasks(struct fleet *f, struct node *n);
+
 /* ---- waiting.c: tickets ------------------------------------------------------------------------------------------ */
 /* Decides a ticket, or has it wait (sets `until`; does not link it). May begin a refresh. */
 enum verdict waiting_decide(struct fleet *f, struct ticket *t, nsec now, struct orders *out);
+enum verdict waiting_refuse(struct fleet *f, struct ticket *t, enum fail why);
 void waiting_add(struct fleet *f, struct ticket *t);
 void waiting_remove(struct fleet *f, struct ticket *t);
 /* Decides again all that wait. */

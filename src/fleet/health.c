@@ -26,6 +26,7 @@ static enum node_state state_of(const struct node *n)
 void health_show(struct fleet *f, struct node *n, nsec now)
 {
     enum node_state s = state_of(n);
+    lineup_outdate(f, n);
     if (n->state != s) {
         n->state = s;
         n->state_since = now;
@@ -55,6 +56,10 @@ static void comes_up(struct fleet *f, struct node *n, nsec now)
 {
     bool knew_it = health_answers(n);
     n->due_fade = NEVER;
+    if (!knew_it)
+        n->lineup_changed = now;
+    if (n->health == NODE_DOWN)
+        n->warm_since = now;
     if (n->faded)
         views_outdate(f, SHOWS_TAGS);
     n->faded = false;
@@ -94,4 +99,36 @@ void health_heard(struct fleet *f, struct node *n)
     n->heard = true;
     f->unheard--;
     f->news = true;
+}
+
+/* ---- ends of attempts and tasks -------------------------------------------------------------------------------- */
+
+/* An end that can only come from a node that works right now. A stream that broke began when it did. */
+static bool proves_life(enum fail why)
+{
+    return why == OK || why == FAIL_upstream_busy || why == FAIL_upstream_no_model;
+}
+
+static void lost_connection(struct fleet *f, struct node *n, const struct addr *used, nsec now)
+{
+    if (n->addrs && addr_eq(&n->addr[n->addr_next], used))
+        node_next_address(n);
+    if (n->health != NODE_DOWN)
+        n->due_version = now; /* perhaps only this address */
+    health_lost(f, n, now);
+    probes_resolve_again(f, n, now);
+}
+
+void health_learn_end(struct fleet *f, struct node *n, const struct addr *used, enum fail why, struct str text, nsec now)
+{
+    if (unlikely(fail_counts_against_node(why))) {
+        n->errors++;
+        node_note_error(n, why, text, now);
+    }
+    if (likely(proves_life(why)))
+        health_answered(f, n, now);
+    else if (health_is_connect_failure(why))
+        lost_connection(f, n, used, now);
+    if (unlikely(why == FAIL_upstream_no_model))
+        n->due_tags = now;
 }

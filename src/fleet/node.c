@@ -82,6 +82,7 @@ static void copy_texts(struct node *n, const struct node_spec *spec, const struc
 static void copy_numbers(struct node *n, const struct node_spec *spec)
 {
     n->no = NO_PLACE;
+    n->warm_since = NEVER;
     n->weight = spec->weight > 0 ? spec->weight : 1;
     n->slots = spec->slots;
     n->max_inflight = spec->max_inflight;

@@ -26,6 +26,11 @@ struct node_spec {
 enum node_state { NODE_STARTING, NODE_UP, NODE_SUSPECT, NODE_DOWN, NODE_DRAINING, NODE_REMOVED, NODE_STATES };
 struct str node_state_name(enum node_state s);
 
+#define NODE_TASKS 8
+struct task {
+    bool loads; /* or unloads */
+    uint32_t variant;
+};
 struct node {
     /* fixed */
     uint64_t id; /* never reused */
@@ -45,10 +50,9 @@ struct node {
     bool kind_told, simulated, added_at_run_time;
     bool drains, remove_when_idle;
     bool heard; /* has answered its first probes, or missed them */
+    bool tags_over, ps_over; /* the first of these is */
     bool faded; /* down for so long that views no longer show it */
     double weight;
-    double wrr_credit;  /* smooth weighted round robin */
-    uint64_t last_turn; /* round robin: the fleet's count when it was last chosen */
     int slots, max_inflight;
     uint32_t inflight, pins; /* leases out; other holders of the pointer */
     unsigned misses;         /* probes missed in a row */
@@ -65,6 +69,13 @@ struct node {
     nsec due_fade;                    /* when a node that is down leaves the views; NEVER while it is not */
     unsigned probing;                 /* PROBE_ bits under way */
     uint64_t round_asked, round_told; /* inventory round its tags were last asked in, and told */
+    nsec ps_sent, ps_asked;           /* when ps was last ordered; when the latest answer of it had been */
+    nsec lineup_changed;              /* when a load or unload of ours last ended there, or it came up: what ps said before
+                                         is history */
+    nsec warm_since;                  /* slow start: when it came back; NEVER: it is warm */
+    struct task task[NODE_TASKS];     /* loads and unloads of our own, one at a time */
+    uint32_t tasks;
+    bool task_runs;
     struct listing *tags, *ps;        /* latest; NULL until told */
     nsec tags_at, ps_at;
     uint64_t tags_asked,

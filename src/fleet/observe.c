@@ -22,6 +22,13 @@ static void soon(struct fleet *f, nsec *due, nsec now)
     *due = MIN(*due, now + f->settings.health_interval);
 }
 
+/* Has it said all that a choice needs, or failed to? What is loaded counts: else a model would be loaded twice. */
+static void heard_perhaps(struct fleet *f, struct node *n)
+{
+    if (n->tags_over && (n->ps_over || !probes_tell_ps(n)))
+        health_heard(f, n);
+}
+
 /* A probe that we could not make or keep says nothing about the node. */
 static bool our_own_fault(enum fail why)
 {
@@ -70,10 +77,8 @@ static void learn_failure(struct fleet *f, struct node *n, const struct observat
         health_missed(f, n, now);
         health_heard(f, n);
     }
-    if (ob->what == PROBE_TAGS) {
+    if (ob->what == PROBE_TAGS)
         soon(f, &n->due_tags, now);
-        health_heard(f, n);
-    }
 }
 
 /* ---- findings --------------------------------------------------------------------------------------------------- */
@@ -108,6 +113,9 @@ static void learn_inventory(struct fleet *f, struct node *n, unsigned what, stru
     *(what == PROBE_TAGS ? &n->tags_at : &n->ps_at) = now;
     if (what == PROBE_TAGS)
         n->tags_told = n->tags_asked;
+    else
+        n->ps_asked = n->ps_sent;
+    lineup_outdate(f, n);
     health_answered(f, n, now);
     if (d->same || !d->listing)
         return;
@@ -126,8 +134,6 @@ static void learn_finding(struct fleet *f, struct node *n, const struct observat
     case PROBE_VERSION: learn_version(f, n, ob, now); break;
     default: learn_inventory(f, n, ob->what, d, now); break;
     }
-    if (ob->what == PROBE_TAGS)
-        health_heard(f, n);
 }
 
 static void learn(struct fleet *f, struct node *n, struct observation *ob, struct delivery *d, nsec now)
@@ -138,6 +144,9 @@ static void learn(struct fleet *f, struct node *n, struct observation *ob, struc
         learn_failure(f, n, ob, now);
     else
         learn_finding(f, n, ob, d, now);
+    n->tags_over |= ob->what == PROBE_TAGS;
+    n->ps_over |= ob->what == PROBE_PS;
+    heard_perhaps(f, n);
     if (ob->what == PROBE_TAGS) {
         n->round_told = n->round_asked;
         f->news = true;

@@ -31,6 +31,7 @@ struct prefix {
     uint32_t *bucket;
     struct shelf *shelf;
     uint32_t nodes, blocks, mask, free;
+    uint32_t fresh; /* blocks from here on were never used, and cost no memory yet */
 };
 
 /* ---- memory ----------------------------------------------------------------------------------------------------- */
@@ -39,11 +40,9 @@ static void init(struct prefix *p)
 {
     for (uint32_t i = 0; i <= p->mask; i++)
         p->bucket[i] = NONE;
-    for (uint32_t i = 0; i < p->blocks; i++)
-        p->block[i].newer = i + 1 < p->blocks ? i + 1 : NONE;
     for (uint32_t i = 0; i < p->nodes; i++)
         p->shelf[i] = (struct shelf){ NONE, NONE, 0, 0 };
-    p->free = 0;
+    p->free = NONE;
 }
 
 struct prefix *prefix_new(uint32_t nodes, uint32_t blocks)
@@ -134,11 +133,14 @@ static void drop(struct prefix *p, uint32_t at)
 /* The node gives up its own oldest when it has its share, or when memory is full. */
 static uint32_t take(struct prefix *p, struct shelf *s)
 {
-    if ((s->capacity && s->n >= s->capacity) || (p->free == NONE && s->n))
+    bool full = p->free == NONE && p->fresh == p->blocks;
+    if ((s->capacity && s->n >= s->capacity) || (full && s->n))
         drop(p, s->oldest);
     uint32_t at = p->free;
     if (at != NONE)
         p->free = p->block[at].newer;
+    else if (p->fresh < p->blocks)
+        at = p->fresh++;
     return at;
 }
 

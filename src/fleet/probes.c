@@ -38,7 +38,7 @@ static nsec interval_of(const struct fleet *f, unsigned what)
 }
 
 /* Only Ollama tells what is loaded. */
-static bool tells_ps(const struct node *n)
+bool probes_tell_ps(const struct node *n)
 {
     return n->kind == NODE_OLLAMA || n->kind == NODE_UNKNOWN;
 }
@@ -51,7 +51,7 @@ static bool may_ask(const struct node *n, unsigned what)
     case PROBE_RESOLVE: return true;
     case PROBE_VERSION: return n->addrs > 0;
     case PROBE_TAGS: return n->addrs > 0 && health_answers(n);
-    default: return n->addrs > 0 && health_answers(n) && tells_ps(n);
+    default: return n->addrs > 0 && health_answers(n) && probes_tell_ps(n);
     }
 }
 
@@ -111,6 +111,8 @@ static void order_one(struct fleet *f, struct node *n, unsigned what, nsec now, 
         n->round_asked = f->round;
         n->tags_asked = f->refreshes;
     }
+    if (what == PROBE_PS)
+        n->ps_sent = now;
     n->pins++;
     n->probing |= what;
     *probes_due(n, what) = now + spread(n, interval_of(f, what));

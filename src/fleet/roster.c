@@ -120,8 +120,10 @@ static void apply(struct fleet *f, struct node *n, const struct node_change *c, 
 {
     if (c->weight >= 0)
         n->weight = c->weight > 0 ? c->weight : 1;
-    if (c->slots >= -1)
+    if (c->slots >= -1 && c->slots != n->slots) {
         n->slots = c->slots;
+        lineup_forget_slots(f, n);
+    }
     if (c->drain >= 0)
         n->drains = c->drain > 0;
     health_show(f, n, now);
@@ -163,6 +165,8 @@ enum fail fleet_remove(struct fleet *f, struct str name, nsec now, struct orders
 
 static void leave_place(struct fleet *f, struct node *n, nsec now)
 {
+    serving_drop_tasks(f, n);
+    lineup_outdate(f, n);
     set_put(&f->up, n->no, false);
     set_put(&f->suspect, n->no, false);
     set_put(&f->ollama, n->no, false);

@@ -33,71 +33,13 @@ void scheduler_settings_default(struct scheduler_settings *s)
 
 /* ---- memory ----------------------------------------------------------------------------------------------------- */
 
-static bool take_by_node(struct scheduler *s)
-{
-    size_t n = s->stride;
-    s->slot_at = calloc(n, sizeof *s->slot_at), s->slot_floor = calloc(n, sizeof *s->slot_floor);
-    s->penalty = calloc(n, sizeof *s->penalty), s->slow = calloc(n, sizeof *s->slow);
-    s->weight = calloc(n, sizeof *s->weight), s->inflight = calloc(n, sizeof *s->inflight);
-    s->t = calloc(n, sizeof *s->t), s->t_free = calloc(n, sizeof *s->t_free);
-    s->candidate = calloc(n, sizeof *s->candidate), s->salt = calloc(n, sizeof *s->salt);
-    s->machine = calloc(n, sizeof *s->machine);
-    return s->slot_at && s->slot_floor && s->penalty && s->slow && s->weight && s->inflight && s->t && s->t_free &&
-           s->candidate && s->salt && s->machine;
-}
-
-static bool take_by_pair(struct scheduler *s)
-{
-    size_t n = (size_t)s->stride * s->models;
-    s->pair_at = calloc(n, sizeof *s->pair_at), s->pair = calloc(n, sizeof *s->pair);
-    s->prefill_s = calloc(n, sizeof *s->prefill_s), s->decode_s = calloc(n, sizeof *s->decode_s);
-    return s->pair_at && s->pair && s->prefill_s && s->decode_s;
-}
-
+/* Touched as they come into use: scheduler_room.c. */
 static bool take_lists(struct scheduler *s)
 {
     size_t n = s->settings.tickets;
-    s->model = calloc(s->models, sizeof *s->model), s->bucket = calloc(s->buckets, sizeof *s->bucket);
     s->job = calloc(n, sizeof *s->job), s->line = calloc(n, sizeof *s->line);
-    s->tenant = calloc(n, sizeof *s->tenant);
-    return s->model && s->bucket && s->job && s->line && s->tenant;
-}
-
-/* The lanes that pad the arrays are nodes that can never be asked. */
-static void init_nodes(struct scheduler *s)
-{
-    for (uint32_t n = 0; n < s->stride; n++) {
-        s->slot_at[n] = INFINITY;
-        s->weight[n] = s->slow[n] = 1;
-        s->machine[n].leases = s->machine[n].loading = s->machine[n].residents = NONE;
-    }
-    for (size_t i = 0; i < (size_t)s->stride * s->models; i++) {
-        s->pair_at[i] = INFINITY;
-        s->pair[i].load_s = (float)(1 / s->settings.load);
-        s->prefill_s[i] = (float)(1 / s->settings.prefill);
-        s->decode_s[i] = (float)(1 / s->settings.decode);
-    }
-}
-
-static void init_models(struct scheduler *s)
-{
-    for (uint32_t m = 0; m < s->models; m++) {
-        s->model[m] = (struct model){
-            .policy = SCHEDULER_POLICIES, .pressed_since = INFINITY, .lines = {NONE, NONE, NONE}
-        };
-        s->model[m].prefill_s = (float)(1 / s->settings.prefill);
-        s->model[m].decode_s = (float)(1 / s->settings.decode);
-    }
-}
-
-static void init_lists(struct scheduler *s)
-{
-    uint32_t n = s->settings.tickets;
-    for (uint32_t i = 0; i < n; i++)
-        s->job[i].next = s->line[i].next = s->tenant[i].next = i + 1 < n ? i + 1 : NONE;
-    s->free_job = s->free_line = s->free_tenant = n ? 0 : NONE;
-    for (uint32_t i = 0; i < s->buckets; i++)
-        s->bucket[i] = NONE;
+    s->tenant = calloc(n + 1, sizeof *s->tenant), s->bucket = calloc(s->buckets, sizeof *s->bucket);
+    return s->job && s->line && s->tenant && s->bucket;
 }
 
 struct scheduler *scheduler_new(const struct scheduler_settings *settings, nsec now)
@@ -107,20 +49,13 @@ struct scheduler *scheduler_new(const struct scheduler_settings *settings, nsec 
         return NULL;
     s->settings = *settings;
     s->epoch = now - SECOND(1); /* so that no moment is 0 */
-    s->nodes = settings->nodes, s->models = settings->models;
-    s->stride = (s->nodes + LANES - 1) & ~(uint32_t)(LANES - 1);
     s->chance = settings->seed;
-    s->first_active = NONE;
-    s->next_deadline = INFINITY;
-    for (s->buckets = 16; s->buckets < settings->tickets;)
-        s->buckets *= 2;
-    if (memory_strikes() || !take_by_node(s) || !take_by_pair(s) || !take_lists(s)) {
+    s->free_job = s->free_line = s->first_active = s->first_stopping = NONE;
+    s->tenants_used = 1;
+    s->next_deadline = s->next_stopped = s->next_fault_look = INFINITY;
+    s->buckets = scheduler_buckets(settings->tickets);
+    if (!room_take(&s->room, settings->nodes, settings->models) || !take_lists(s))
         scheduler_free(&s);
-        return NULL;
-    }
-    init_nodes(s);
-    init_models(s);
-    init_lists(s);
     return s;
 }
 
@@ -130,11 +65,19 @@ void scheduler_free(struct scheduler **sp)
     *sp = NULL;
     if (!s)
         return;
-    void *all[] = { s->slot_at,  s->slot_floor, s->penalty, s->slow,    s->weight,  s->inflight, s->t,
-                    s->t_free,   s->candidate,  s->salt,    s->machine, s->pair_at, s->pair,     s->prefill_s,
-                    s->decode_s, s->model,      s->bucket,  s->job,     s->line,    s->tenant,   s };
-    for (size_t i = 0; i < ARRAY_LEN(all); i++)
-        free(all[i]);
+    room_give(&s->room);
+    free(s->job);
+    free(s->line);
+    free(s->tenant);
+    free(s->bucket);
+    free(s);
+}
+
+void scheduler_configure(struct scheduler *s, enum scheduler_policy policy, uint32_t bound, bool shed)
+{
+    if (s->ring)
+        ring_configure(s, policy, bound, shed);
+    s->settings.policy = policy, s->settings.bound = bound, s->settings.shed = shed;
 }
 
 static void finish(struct scheduler *s, double now, struct scheduler_orders *out)
@@ -146,7 +89,8 @@ static void finish(struct scheduler *s, double now, struct scheduler_orders *out
         dispatch_all(s, now, out);
     }
     out->more |= !orders_room(out);
-    out->next_turn = moment(s, fmin(s->next_deadline, load_next(s, now)));
+    out->next_turn =
+        moment(s, fmin(fmin(s->next_deadline, s->next_stopped), fmin(s->next_fault_look, load_next(s, now))));
 }
 
 /* ---- nodes and models ------------------------------------------------------------------------------------------- */
@@ -156,6 +100,8 @@ static void forget_residents(struct scheduler *s, uint32_t node, double now)
     s->machine[node].loading = NONE;
     for (uint32_t m = 0; m < s->models; m++) {
         struct pair *p = &s->pair[at_pair(s, node, m)];
+        if (!s->model[m].known)
+            continue;
         s->model[m].loadings -= p->loading;
         p->loading = false;
         if (p->resident)
@@ -163,41 +109,97 @@ static void forget_residents(struct scheduler *s, uint32_t node, double now)
     }
 }
 
+/* The number has gone to another machine. */
+static void forget_machine(struct scheduler *s, uint32_t node, double now)
+{
+    struct machine *m = &s->machine[node];
+    forget_residents(s, node, now);
+    for (uint32_t i = 0; i < s->models; i++)
+        if (s->model[i].known)
+            room_clear_pair(s, node, i);
+    m->turn.credit = m->latency = 0;
+    m->faults.n = 0;
+}
+
 void scheduler_node(struct scheduler *s, uint32_t node, const struct scheduler_node *is, nsec at,
                     struct scheduler_orders *out)
 {
-    struct machine *m = &s->machine[node];
     double now = seconds(s, at);
+    if (s->ring)
+        ring_node(s, node, is, at);
+    room_use_node(s, node);
+    struct machine *m = &s->machine[node];
+    if (m->id && m->id != is->id)
+        forget_machine(s, node, now);
+    bool came_up = is->up && !m->up;
     m->up = is->up, m->draining = is->draining;
-    m->slots = is->slots, m->held_max = is->held, m->vram = is->vram, m->labels = is->labels;
+    m->slots = is->slots, m->held_max = is->held, m->vram = is->vram, s->labels[node] = is->labels;
     m->id = is->id, s->salt[node] = mix(is->id + 0x9e3779b97f4a7c15);
     s->weight[node] = is->weight > 0 ? (float)is->weight : 1;
     s->slow[node] = is->share > 0 ? (float)(1 / is->share) : 1;
-    s->penalty[node] = (float)is->penalty;
+    m->penalty = (float)is->penalty;
     if (!m->up)
         forget_residents(s, node, now);
+    if (came_up)
+        fault_forget(s, node, now);
+    else
+        fault_refresh_node(s, node, now);
     s->hope_lost |= !m->up || m->draining;
     for (uint32_t i = 0; i < s->models; i++)
-        learn_prior(s, node, i);
+        if (s->model[i].known)
+            learn_prior(s, node, i), load_usable(s, node, i);
     ledger_refresh(s, node, now);
     dispatch_node(s, node, now, out);
     finish(s, now, out);
 }
 
-void scheduler_model(struct scheduler *s, uint32_t model, uint64_t bytes, enum scheduler_policy policy)
+void scheduler_model(struct scheduler *s, uint32_t model, uint64_t bytes, enum scheduler_policy policy, uint64_t family)
 {
+    if (s->ring)
+        ring_model(s, model, bytes, policy, family);
+    room_use_model(s, model);
+    for (uint32_t n = 0; n < s->nodes && s->model[model].bytes != bytes; n++)
+        if (s->pair[at_pair(s, n, model)].resident)
+            s->machine[n].vram_used += bytes - s->model[model].bytes;
     s->model[model].bytes = bytes;
     s->model[model].policy = policy;
+    s->model[model].family = family;
+}
+
+bool scheduler_forget_model(struct scheduler *s, uint32_t model, nsec at)
+{
+    struct model *m = &s->model[model];
+    bool idle = !m->waiting && !m->loadings;
+    if (s->ring)
+        ring_pair(s, CALL_forget_model, NONE, model, false, 0, at);
+    for (uint32_t n = 0; n < s->nodes && m->known; n++)
+        idle &= !s->pair[at_pair(s, n, model)].inflight;
+    if (!idle)
+        return false;
+    for (uint32_t n = 0; n < s->nodes && m->known; n++)
+        if (s->pair[at_pair(s, n, model)].resident)
+            load_resident(s, n, model, false, seconds(s, at));
+    m->known = false;
+    return true;
+}
+
+static struct pair *pair_of(struct scheduler *s, uint32_t node, uint32_t model)
+{
+    assume(node < s->nodes && model < s->models && s->model[model].known);
+    return &s->pair[at_pair(s, node, model)];
 }
 
 void scheduler_holds(struct scheduler *s, uint32_t node, uint32_t model, bool holds, enum scheduler_slots how,
                      uint32_t slots, nsec at, struct scheduler_orders *out)
 {
-    struct pair *p = &s->pair[at_pair(s, node, model)];
+    struct pair *p = pair_of(s, node, model);
     double now = seconds(s, at);
+    if (s->ring)
+        ring_holds(s, node, model, holds, how, slots, at);
     p->holds = holds;
     p->learnt = how == SLOTS_LEARNT;
     p->slots = slots;
+    load_usable(s, node, model);
     if (p->learnt && !p->proven)
         p->proven = 1, p->probe_pause = 60;
     learn_prior(s, node, model);
@@ -210,7 +212,9 @@ void scheduler_note(struct scheduler *s, uint32_t node, uint32_t model, bool res
                     struct scheduler_orders *out)
 {
     double now = seconds(s, at);
-    if (s->pair[at_pair(s, node, model)].resident != resident)
+    if (s->ring)
+        ring_pair(s, CALL_note, node, model, resident, 0, at);
+    if (pair_of(s, node, model)->resident != resident)
         load_resident(s, node, model, resident, now);
     dispatch_node(s, node, now, out);
     finish(s, now, out);
@@ -220,18 +224,32 @@ void scheduler_bar(struct scheduler *s, uint32_t node, uint32_t model, bool barr
                    struct scheduler_orders *out)
 {
     double now = seconds(s, at);
-    s->pair[at_pair(s, node, model)].barred = barred;
+    if (s->ring)
+        ring_pair(s, CALL_bar, node, model, barred, 0, at);
+    pair_of(s, node, model)->barred = barred;
+    load_usable(s, node, model);
     s->hope_lost |= barred;
     ledger_refresh_pair(s, node, model, now);
     dispatch_node(s, node, now, out);
     finish(s, now, out);
 }
 
+void scheduler_refuse_waiting(struct scheduler *s, uint32_t model, enum fail why, nsec at, struct scheduler_orders *out)
+{
+    double now = seconds(s, at);
+    if (s->ring)
+        ring_pair(s, CALL_refuse_waiting, NONE, model, false, why, at);
+    door_doom(s, model, why, now, out);
+    finish(s, now, out);
+}
+
 void scheduler_loaded(struct scheduler *s, uint32_t node, uint32_t model, bool good, nsec took, nsec at,
                       struct scheduler_orders *out)
 {
-    struct pair *p = &s->pair[at_pair(s, node, model)];
+    struct pair *p = pair_of(s, node, model);
     double now = seconds(s, at);
+    if (s->ring)
+        ring_pair(s, CALL_loaded, node, model, good, took, at);
     if (p->loading) {
         p->loading = false;
         s->model[model].loadings--;
@@ -251,9 +269,7 @@ void scheduler_loaded(struct scheduler *s, uint32_t node, uint32_t model, bool g
 
 static void fill_hints(struct scheduler *s, struct job *j, const struct scheduler_ask *a)
 {
-    j->hints = MIN(a->hints, HINTS);
-    if (j->hints)
-        memcpy(j->hint, a->hint, j->hints * sizeof *j->hint);
+    j->hints = hints_in_use(s, a, j->hint);
     j->not_on_n = MIN(a->not_on_n, TRIED_MAX);
     if (j->not_on_n)
         memcpy(j->not_on, a->not_on, j->not_on_n * sizeof *j->not_on);
@@ -316,8 +332,11 @@ static void wait_or_refuse(struct scheduler *s, uint32_t job, double now, struct
 uint64_t scheduler_ask(struct scheduler *s, const struct scheduler_ask *a, nsec at, struct scheduler_orders *out)
 {
     double now = seconds(s, at);
+    if (s->ring)
+        ring_ask(s, CALL_ask, a, at);
     ledger_rebase(s, now);
     uint32_t job = job_take(s);
+    assume(a->model < s->models && s->model[a->model].known);
     if (job == NONE)
         return 0;
     struct job *j = &s->job[job];
@@ -342,10 +361,8 @@ static void close_lease(struct scheduler *s, uint32_t job, double now, struct sc
     finish(s, now, out);
 }
 
-bool scheduler_cancel(struct scheduler *s, uint64_t ticket, nsec at, struct scheduler_orders *out)
+static bool leave(struct scheduler *s, uint32_t job, double now, struct scheduler_orders *out)
 {
-    uint32_t job = job_of(s, ticket);
-    double now = seconds(s, at);
     if (job == NONE)
         return false;
     if (s->job[job].state == JOB_SERVED) {
@@ -358,11 +375,37 @@ bool scheduler_cancel(struct scheduler *s, uint64_t ticket, nsec at, struct sche
     return true;
 }
 
+bool scheduler_cancel(struct scheduler *s, uint64_t ticket, nsec at, struct scheduler_orders *out)
+{
+    if (s->ring)
+        ring_ticket(s, CALL_cancel, ticket, at);
+    return leave(s, job_of(s, ticket), seconds(s, at), out);
+}
+
+bool scheduler_drain(struct scheduler *s, uint64_t ticket, nsec at, struct scheduler_orders *out)
+{
+    uint32_t job = job_of(s, ticket);
+    double now = seconds(s, at);
+    if (s->ring)
+        ring_ticket(s, CALL_drain, ticket, at);
+    if (job == NONE || s->job[job].state == JOB_WAITS)
+        return leave(s, job, now, out);
+    struct job *j = &s->job[job];
+    if (!j->stopping)
+        stop_begin(s, job, now);
+    ledger_refresh(s, j->node, now);
+    ledger_refresh_pair(s, j->node, j->model, now);
+    finish(s, now, out);
+    return true;
+}
+
 void scheduler_first(struct scheduler *s, uint64_t ticket, nsec at)
 {
     uint32_t job = job_of(s, ticket);
     double now = seconds(s, at);
-    if (job == NONE || s->job[job].state != JOB_SERVED || s->job[job].first > 0)
+    if (s->ring)
+        ring_ticket(s, CALL_first, ticket, at);
+    if (job == NONE || s->job[job].state != JOB_SERVED || s->job[job].stopping || s->job[job].first > 0)
         return;
     learn_first(s, &s->job[job], now);
     ledger_refresh(s, s->job[job].node, now);
@@ -374,10 +417,13 @@ bool scheduler_end(struct scheduler *s, uint64_t ticket, const struct scheduler_
 {
     uint32_t job = job_of(s, ticket);
     double now = seconds(s, at);
+    if (s->ring)
+        ring_end(s, ticket, f, at);
     if (job == NONE || s->job[job].state != JOB_SERVED)
         return false;
     struct job *j = &s->job[job];
-    learn_end(s, j, f, now);
+    if (!j->stopping) /* what it has done then is a part of something */
+        learn_end(s, j, f, now);
     if (!f->failed)
         tenant_charge(s, j, (double)j->prompt + 2.0 * f->output_tokens);
     close_lease(s, job, now, out);
@@ -392,11 +438,24 @@ static void refresh_probes(struct scheduler *s, uint32_t model, double now)
             ledger_refresh_pair(s, n, model, now);
 }
 
+static void end_stopped(struct scheduler *s, double now)
+{
+    for (uint32_t job; (job = stop_due(s, now)) != NONE;) {
+        ledger_close(s, job, now);
+        job_give(s, job);
+    }
+}
+
 void scheduler_turn(struct scheduler *s, nsec at, struct scheduler_orders *out)
 {
     double now = seconds(s, at);
+    if (s->ring)
+        ring_ticket(s, CALL_turn, 0, at);
     ledger_rebase(s, now);
+    fault_turn(s, now);
+    door_doomed(s, now, out);
     door_deadlines(s, now, out);
+    end_stopped(s, now);
     for (uint32_t m = s->first_active; m != NONE; m = s->model[m].next_active)
         refresh_probes(s, m, now);
     if (s->waiting)

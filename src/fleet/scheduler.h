@@ -1,8 +1,8 @@
 /* fleet/scheduler.h - which node serves which request, when, and which models lie where: state in, orders out.
  *
- * Pure: no I/O, no lock, no clock, no chance but its own seed; after scheduler_new no memory is asked for. The live
- * fleet calls it under its lock, a simulation on a virtual clock: both get the very same decisions from the same
- * events. Not thread-safe by itself. Specification: scheduling, sections 2, 3, 4 and 6.
+ * Pure: no I/O, no lock, no clock, no chance but its own seed; memory is asked for by scheduler_new and
+ * scheduler_room_new only. The live fleet calls it under its lock, a simulation on a virtual clock: both get the very
+ * same decisions from the same events. Not thread-safe by itself. Specification: scheduling, sections 2, 3, 4 and 6.
  *
  *      ask ------> wait --grant--> hold a lease --first--> --end-->        a ticket, known by a number
  *                    \--refuse--> gone      \--end (failed)--> gone        (dead numbers are let pass, never doubled)
@@ -10,8 +10,9 @@
  *      note resident, load ended, node state, end   ---->   grants in the order of 3.3, loads, unloads
  *
  * Nodes, models: dense numbers that the caller gives (a model here is a digest *with* the options that force a reload).
- * Every call that can change who is served writes orders to *out; when `more` is set, carry them out and call
- * scheduler_turn at once.
+ * Every call that can change who is served adds orders to *out; when `more` is set, carry them out and call
+ * scheduler_turn at once. Several calls may share one *out; scheduler_ask and scheduler_load find room in it if they
+ * come once, as the last. `next_turn` is what the last call found: NEVER from scheduler_ask means unchanged.
  */
 #pragma once
 #include "fleet/prefix.h"
@@ -32,7 +33,8 @@ bool scheduler_policy_named(struct str name, enum scheduler_policy *out);
 
 /* ---- making it -------------------------------------------------------------------------------------------------- */
 struct scheduler_settings {
-    uint32_t nodes, models, tickets; /* how many there may be; tickets waiting and served together */
+    uint32_t nodes, models, tickets; /* how many there may be; tickets waiting and served together. Room for numbers
+                                        that were never used costs address space, no memory and no time */
     enum scheduler_policy policy;
     uint32_t bound;     /* waiting per model; 0: as many as there are tickets */
     bool shed;          /* refuse at the door when the wait would be long */
@@ -53,6 +55,17 @@ struct scheduler;
 /* NULL when memory is out. */
 struct scheduler *scheduler_new(const struct scheduler_settings *s, nsec now);
 void scheduler_free(struct scheduler **s);
+/* Settings that may change while it runs; they hold from the next decision on. */
+void scheduler_configure(struct scheduler *s, enum scheduler_policy policy, uint32_t bound, bool shed);
+
+/* When numbers run out: new room is made outside the caller's lock, moved into under it (what is in use is copied; no
+ * memory is asked for), and given back after it, then with the old arrays inside. */
+struct scheduler_room;
+/* NULL when memory is out. */
+struct scheduler_room *scheduler_room_new(uint32_t nodes, uint32_t models);
+/* Let pass if there is as much room already. */
+void scheduler_move(struct scheduler *s, struct scheduler_room *room);
+void scheduler_room_free(struct scheduler_room **r);
 
 /* ---- orders ----------------------------------------------------------------------------------------------------- */
 enum scheduler_verb {
@@ -87,6 +100,7 @@ static inline void scheduler_orders_init(struct scheduler_orders *o)
 }
 
 /* ---- nodes and models ------------------------------------------------------------------------------------------- */
+#define SCHEDULER_SHUNNED 30.0 /* seconds: a penalty that makes a node the last choice of every policy */
 struct scheduler_node {
     bool up;             /* may be given work */
     bool draining;       /* no new work */
@@ -98,16 +112,24 @@ struct scheduler_node {
     uint64_t vram;       /* bytes; 0: unknown, no limit */
     uint64_t labels, id; /* a bit each; never reused */
 };
-/* New, or changed. A node that goes down loses its residency, and its leases must still be ended one by one. */
+/* New, or changed. A node that goes down loses its residency, and its leases must still be ended one by one. Another id
+ * under the same number is another machine: whatever was known of the one before is forgotten, but for its leases. */
 void scheduler_node(struct scheduler *s, uint32_t node, const struct scheduler_node *is, nsec now,
                     struct scheduler_orders *out);
-/* A model, or a change of it. Takes the fleet's policy unless `policy` is one. */
-void scheduler_model(struct scheduler *s, uint32_t model, uint64_t bytes, enum scheduler_policy policy);
+/* A model, or a change of it; before anything else names its number. Takes the fleet's policy unless `policy` is one.
+ * Models of one `family` (0: none) are the same file with different options that force a reload: a node has one of them
+ * at a time. To load one makes the node drop the other by itself, so that no ORDER_UNLOAD is given for that one; it
+ * must be idle, and counts as thrown out. */
+void scheduler_model(struct scheduler *s, uint32_t model, uint64_t bytes, enum scheduler_policy policy,
+                     uint64_t family);
+/* Its number may be used for another model. False, and nothing happens, while somebody waits for it, is served by it,
+ * or a load of it is underway. */
+bool scheduler_forget_model(struct scheduler *s, uint32_t model, nsec now);
 enum scheduler_slots { SLOTS_LEARNT, SLOTS_TOLD };
 /* The node can (cannot) serve the model; `slots` at once (TOLD; 0: no limit), or to be learnt. */
 void scheduler_holds(struct scheduler *s, uint32_t node, uint32_t model, bool holds, enum scheduler_slots how,
                      uint32_t slots, nsec now, struct scheduler_orders *out);
-/* The node says that the model is (is no longer) loaded. */
+/* The node says that the model is (is no longer) loaded; then its family's others are not. */
 void scheduler_note(struct scheduler *s, uint32_t node, uint32_t model, bool resident, nsec now,
                     struct scheduler_orders *out);
 /* The breaker of node and model: no work while it is open. */
@@ -119,6 +141,13 @@ void scheduler_loaded(struct scheduler *s, uint32_t node, uint32_t model, bool g
 /* How long an ordered load may take before it counts as failed: 5 min + 20 s/GiB, more on nodes that showed to be slow.
  */
 nsec scheduler_load_limit(const struct scheduler *s, uint32_t node, uint32_t model);
+/* Is there a node that could serve the model or load it now: up, not draining, holds it, not barred, and not in the
+ * pause after a load that failed? If not, those that wait may as well be told: */
+bool scheduler_hopeful(const struct scheduler *s, uint32_t model, nsec now);
+/* Refuses all that wait for the model now (what does not fit the orders: by the scheduler_turn that `more` asks for).
+ */
+void scheduler_refuse_waiting(struct scheduler *s, uint32_t model, enum fail why, nsec now,
+                              struct scheduler_orders *out);
 /* The operator: load there (node NONE: where it is cheapest), OK also if it is there already, FAIL_no_node / unload
  * from every holder, busy ones as soon as they are idle. */
 enum fail scheduler_load(struct scheduler *s, uint32_t node, uint32_t model, nsec now, struct scheduler_orders *out);
@@ -140,8 +169,13 @@ struct scheduler_ask {
 };
 /* The ticket's number; what becomes of it is in the orders, at once or later. 0: out of tickets (refused, no order). */
 uint64_t scheduler_ask(struct scheduler *s, const struct scheduler_ask *a, nsec now, struct scheduler_orders *out);
-/* Its client has left: out of the queue, or, when it holds a lease, that goes back. False if there is none such. */
+/* Its client has left: out of the queue, or, when it holds a lease, that goes back at once (never dialled, or the end
+ * is proven). False if there is none such. */
 bool scheduler_cancel(struct scheduler *s, uint64_t ticket, nsec now, struct scheduler_orders *out);
+/* Its client has left while the node works on it: the lease stays counted until the time that this node takes to stop
+ * this model is over (0.1 s at first; learnt from whether those who came next waited inside), or until scheduler_end or
+ * scheduler_cancel prove it. Then the number is dead. One that waits is cancelled. False if there is none such. */
+bool scheduler_drain(struct scheduler *s, uint64_t ticket, nsec now, struct scheduler_orders *out);
 /* Its first token has come. */
 void scheduler_first(struct scheduler *s, uint64_t ticket, nsec now);
 struct scheduler_figures {   /* as the node's final record has them; 0 = not said */
@@ -153,17 +187,50 @@ struct scheduler_figures {   /* as the node's final record has them; 0 = not sai
 /* Its end is proven: the lease goes back, and what it shows is learnt. False if the number is dead. */
 bool scheduler_end(struct scheduler *s, uint64_t ticket, const struct scheduler_figures *f, nsec now,
                    struct scheduler_orders *out);
-/* Time has passed: deadlines, replicas, drains, whatever did not fit the last orders. */
+/* Time has passed: deadlines, replicas, drains, leases that have drained, whatever did not fit the last orders. */
 void scheduler_turn(struct scheduler *s, nsec now, struct scheduler_orders *out);
 
 /* ---- looking ---------------------------------------------------------------------------------------------------- */
 uint32_t scheduler_waiting(const struct scheduler *s, uint32_t model);                 /* NONE: of all models */
 uint32_t scheduler_inflight(const struct scheduler *s, uint32_t node, uint32_t model); /* model NONE: of all */
+enum scheduler_policy scheduler_policy_of(const struct scheduler *s, uint32_t model);
+/* Are its slots learnt there, so that scheduler_first matters? */
+bool scheduler_learns(const struct scheduler *s, uint32_t node, uint32_t model);
 bool scheduler_resident(const struct scheduler *s, uint32_t node, uint32_t model);
 uint32_t scheduler_slots(const struct scheduler *s, uint32_t node, uint32_t model); /* 0: no limit */
-/* Terms of an ask for every node, without asking: out[nodes]; excluded nodes have total INFINITY. Returns the node that
- * it would get now, or NONE. */
-uint32_t scheduler_explain(struct scheduler *s, const struct scheduler_ask *a, nsec now, struct scheduler_terms *out);
+/* Why a node would not get it now, the first reason that holds. */
+enum scheduler_excluded {
+    EXCLUDED_NOT,
+    EXCLUDED_DOWN,
+    EXCLUDED_DRAINING,
+    EXCLUDED_PINNED, /* to another node */
+    EXCLUDED_TRIED,
+    EXCLUDED_LABEL,
+    EXCLUDED_NO_MODEL,
+    EXCLUDED_BARRED,
+    EXCLUDED_LEAVING, /* it unloads the model as soon as it is idle */
+    EXCLUDED_PAUSED,  /* the model's last load there failed */
+    EXCLUDED_NO_ROOM, /* not loaded, and nothing may go for it */
+    EXCLUDED_FULL,    /* every slot is taken; its terms say when one frees */
+    SCHEDULER_EXCLUDED
+};
+/* For people: "every slot is taken". */
+const char *scheduler_excluded_says(enum scheduler_excluded e);
+struct scheduler_explained {
+    struct scheduler_terms terms; /* total INFINITY if excluded, but for EXCLUDED_FULL; load: what a node without the
+                                     model takes to have it, with the load that is underway there */
+    enum scheduler_excluded excluded;
+    bool resident;
+    uint32_t inflight, slots; /* of the model there; slots 0: no limit */
+};
+struct scheduler_would {
+    uint32_t node;      /* the one it would get now; NONE: it would wait */
+    uint32_t waits_for; /* a busy node that is worth waiting for; NONE */
+    uint32_t loads_on;  /* where the model would be loaded for it, or is being loaded; NONE */
+};
+/* What would become of an ask, without asking, whatever the policy. out[n]: the first n nodes, those in use. */
+struct scheduler_would scheduler_explain(struct scheduler *s, const struct scheduler_ask *a, nsec now,
+                                         struct scheduler_explained *out, uint32_t n);
 /* How long such an ask would wait now, seconds. */
 double scheduler_expected_wait(struct scheduler *s, const struct scheduler_ask *a, nsec now);
 /* Adds everything up anew and compares (property tests); false, with *why, if it does not fit. */

@@ -75,29 +75,64 @@ enum fail door_admit(struct scheduler *s, uint32_t job, double now, struct sched
     return OK;
 }
 
-/* ---- deadlines -------------------------------------------------------------------------------------------------- */
+/* ---- no hope ----------------------------------------------------------------------------------------------------- */
 
-static void expire(struct scheduler *s, uint32_t job, double now, struct scheduler_orders *out)
+static void refuse_doomed(struct scheduler *s, uint32_t model, double now, struct scheduler_orders *out)
 {
+    struct model *m = &s->model[model];
+    for (uint32_t job; (job = queue_before_moment(s, model, m->doomed_until)) != NONE;) {
+        if (!orders_room(out)) {
+            out->more = true;
+            return;
+        }
+        dispatch_refuse(s, job, m->doomed_why, now, out);
+    }
+    m->doomed_until = -INFINITY;
+}
+
+void door_doomed(struct scheduler *s, double now, struct scheduler_orders *out)
+{
+    for (uint32_t m = s->first_active, next; m != NONE; m = next) {
+        next = s->model[m].next_active;
+        if (s->model[m].doomed_until > 0)
+            refuse_doomed(s, m, now, out);
+    }
+}
+
+void door_doom(struct scheduler *s, uint32_t model, enum fail why, double now, struct scheduler_orders *out)
+{
+    s->model[model].doomed_until = now, s->model[model].doomed_why = why;
+    refuse_doomed(s, model, now, out);
+}
+
+/* ---- deadlines --------------------------------------------------------------------------------------------------- */
+
+struct expiry {
+    double now;
+    struct scheduler_orders *out;
+};
+
+static bool expire(struct scheduler *s, uint32_t job, void *arg)
+{
+    const struct expiry *e = arg;
     const struct job *j = &s->job[job];
-    if (now >= j->deadline)
-        dispatch_refuse(s, job, FAIL_deadline, now, out);
+    if (!orders_room(e->out)) {
+        s->next_deadline = e->now;
+        e->out->more = true;
+        return false;
+    }
+    if (e->now >= j->deadline)
+        dispatch_refuse(s, job, FAIL_deadline, e->now, e->out);
     else
         s->next_deadline = fmin(s->next_deadline, j->deadline);
+    return true;
 }
 
 void door_deadlines(struct scheduler *s, double now, struct scheduler_orders *out)
 {
+    struct expiry e = { .now = now, .out = out };
     if (now < s->next_deadline)
         return;
     s->next_deadline = INFINITY;
-    for (uint32_t job = 0; job < s->settings.tickets; job++)
-        if (s->job[job].state == JOB_WAITS) {
-            if (!orders_room(out)) {
-                s->next_deadline = now;
-                out->more = true;
-                return;
-            }
-            expire(s, job, now, out);
-        }
+    queue_each(s, expire, &e);
 }

@@ -2,16 +2,17 @@
  *
  *   T = (wait for a slot + 2 x (prompt - matched) / prefill rate + 0.1 x output / decode rate + penalty) / share
  *
- * All nodes are scored, four at a time. Prefixes touch at most 8 of them, afterwards; limits (pins, labels, what was
- * tried) are rare, and pay for a second pass. Among free nodes within 20 % or 0.2 s of the best the one with fewest in
- * flight is taken, then rendezvous, so that several gateways agree. A busy node is waited for only if its T is below
- * 0.6 of the best free one's. The load term of a node without the model is not here: such nodes get requests only after
- * a load, which fleet/scheduler_load.c decides. */
+ * All nodes are scored, four at a time. Limits (pins, labels, what was tried) are laid out as one more row before, so
+ * that only those who have some pay for them. Prefixes touch at most 8 nodes, afterwards. Among free nodes within 20 %
+ * or 0.2 s of the best the one with fewest in flight is taken, then rendezvous, so that several gateways agree. A busy
+ * node is waited for only if its T is below 0.6 of the best free one's. The load term of a node without the model is
+ * not here: such nodes get requests only after a load, which fleet/scheduler_load.c decides. */
 #include "fleet/scheduler_state.h"
 #include <math.h>
 
 typedef float lanes __attribute__((vector_size(4 * LANES)));
 typedef int32_t masks __attribute__((vector_size(4 * LANES)));
+typedef uint64_t words __attribute__((vector_size(8 * LANES), aligned(8)));
 
 struct best { /* of free nodes, of busy ones; INFINITY: there is none */
     float free, busy;
@@ -34,21 +35,26 @@ static float least(lanes v)
 
 /* ---- scores ------------------------------------------------------------------------------------------------------ */
 
-static struct best score_all(struct scheduler *s, const struct job *j, double now)
+/* `limit`: INFINITY for nodes that the job may not go to; or NULL. */
+static inline __attribute__((always_inline)) struct best score(struct scheduler *s, const struct job *j, double now,
+                                                               const lanes *limit)
 {
     size_t first = at_pair(s, 0, j->model);
     const lanes *slot = (const lanes *)s->slot_at, *pair = (const lanes *)(s->pair_at + first);
     const lanes *prefill = (const lanes *)(s->prefill_s + first), *decode = (const lanes *)(s->decode_s + first);
-    const lanes *floor = (const lanes *)s->slot_floor, *penalty = (const lanes *)s->penalty,
+    const lanes *floor = (const lanes *)s->slot_floor, *penalty = (const lanes *)(s->penalty + first),
                 *slow = (const lanes *)s->slow;
     lanes in = all((float)s->settings.prefill_weight * (float)j->prompt);
     lanes out = all((float)s->settings.decode_weight * (float)j->output);
     lanes since = all(since_base(s, now)), none = all(INFINITY), free = none, busy = none, *t = (lanes *)s->t;
     lanes *t_free = (lanes *)s->t_free;
     masks frees = { 0 };
-    for (uint32_t i = 0; i < s->stride / LANES; i++) {
-        lanes when = choose(slot[i] > pair[i], slot[i], pair[i]), wait = when - since;
+    for (uint32_t i = 0; i < s->width / LANES; i++) {
+        lanes when = choose(slot[i] > pair[i], slot[i], pair[i]);
+        if (limit)
+            when = choose(limit[i] > when, limit[i], when);
         masks is_free = when < all(0);
+        lanes wait = when - since;
         wait = choose(is_free, all(0), choose(wait > floor[i], wait, floor[i]));
         t[i] = (wait + in * prefill[i] + out * decode[i] + penalty[i]) * slow[i];
         t_free[i] = choose(is_free, t[i], none);
@@ -59,6 +65,41 @@ static struct best score_all(struct scheduler *s, const struct job *j, double no
     }
     s->candidates = (uint32_t)(frees[0] + frees[1] + frees[2] + frees[3]);
     return (struct best){ least(free), least(busy) };
+}
+
+static struct best score_all(struct scheduler *s, const struct job *j, double now)
+{
+    return score(s, j, now, NULL);
+}
+
+static void limit_labels(struct scheduler *s, uint64_t wanted)
+{
+    const words *labels = (const words *)s->labels, want = { wanted, wanted, wanted, wanted };
+    lanes *limit = (lanes *)s->limit;
+    for (uint32_t i = 0; i < s->width / LANES; i++) {
+        masks has = __builtin_convertvector((labels[i] & want) == want, masks);
+        limit[i] = choose(has, all(ALWAYS_FREE), all(INFINITY));
+    }
+}
+
+static void limit_to(struct scheduler *s, uint32_t pin)
+{
+    float there = pin < s->nodes ? s->limit[pin] : INFINITY;
+    for (uint32_t n = 0; n < s->width; n++)
+        s->limit[n] = INFINITY;
+    if (pin < s->nodes)
+        s->limit[pin] = there;
+}
+
+static struct best score_limited(struct scheduler *s, const struct job *j, double now)
+{
+    limit_labels(s, j->labels);
+    if (j->pin != NONE)
+        limit_to(s, j->pin);
+    for (uint32_t i = 0; i < j->not_on_n; i++)
+        if (j->not_on[i] < s->nodes)
+            s->limit[j->not_on[i]] = INFINITY;
+    return score(s, j, now, (const lanes *)s->limit);
 }
 
 static bool is_free(const struct scheduler *s, uint32_t n)
@@ -81,25 +122,11 @@ static void apply_hints(struct scheduler *s, const struct job *j, struct best *b
     }
 }
 
-static struct best apply_limits(struct scheduler *s, const struct job *j)
-{
-    struct best b = { INFINITY, INFINITY };
-    for (uint32_t n = 0; n < s->nodes; n++) {
-        if (!policy_may(s, j, n))
-            s->t[n] = s->t_free[n] = INFINITY;
-        else if (is_free(s, n))
-            b.free = fminf(b.free, s->t[n]);
-        else
-            b.busy = fminf(b.busy, s->t[n]);
-    }
-    return b;
-}
-
 static struct best look(struct scheduler *s, const struct job *j, double now)
 {
-    struct best b = score_all(s, j, now);
+    struct best b = job_limited(j) ? score_limited(s, j, now) : score_all(s, j, now);
     apply_hints(s, j, &b);
-    return job_limited(j) ? apply_limits(s, j) : b;
+    return b;
 }
 
 void eta_score(struct scheduler *s, const struct job *j, double now)
@@ -119,7 +146,7 @@ struct scheduler_terms eta_terms(const struct scheduler *s, const struct job *j,
         .slot = when < 0 ? 0 : fmaxf(when - since_base(s, now), s->slot_floor[node]),
         .prefill = (float)s->settings.prefill_weight * (float)(j->prompt - matched) * s->prefill_s[at],
         .decode = (float)s->settings.decode_weight * (float)j->output * s->decode_s[at],
-        .penalty = s->penalty[node],
+        .penalty = s->penalty[at],
     };
     t.total = (t.slot + t.prefill + t.decode + t.penalty) * s->slow[node];
     return t;
@@ -132,7 +159,7 @@ static int32_t fewest_among(const struct scheduler *s, float upto)
     const lanes *t = (const lanes *)s->t_free;
     const masks *inflight = (const masks *)s->inflight;
     masks most = { INT32_MAX, INT32_MAX, INT32_MAX, INT32_MAX }, fewest = most;
-    for (uint32_t i = 0; i < s->stride / LANES; i++) {
+    for (uint32_t i = 0; i < s->width / LANES; i++) {
         masks equal = t[i] <= all(upto), n = (equal & inflight[i]) | (~equal & most), less = n < fewest;
         fewest = (less & n) | (~less & fewest);
     }

@@ -22,6 +22,8 @@ static inline void fleet_begin(uint32_t nodes, uint32_t models, enum scheduler_p
     set.nodes = nodes, set.models = models, set.tickets = 256, set.policy = policy;
     fleet = scheduler_new(&set, 0);
     assert_non_null(fleet);
+    for (uint32_t m = 0; m < models; m++)
+        scheduler_model(fleet, m, 0, SCHEDULER_POLICIES, 0);
     scheduler_orders_init(&orders);
 }
 
@@ -42,7 +44,8 @@ static inline void add_node(uint32_t node, const struct scheduler_node *is)
 {
     scheduler_node(fleet, node, is, 0, &orders);
     for (uint32_t m = 0; m < fleet->models; m++)
-        scheduler_holds(fleet, node, m, true, SLOTS_TOLD, 0, 0, &orders);
+        if (fleet->model[m].known)
+            scheduler_holds(fleet, node, m, true, SLOTS_TOLD, 0, 0, &orders);
 }
 
 /* With every model loaded. */

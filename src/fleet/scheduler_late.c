@@ -10,7 +10,8 @@ uint32_t scheduler_late(struct scheduler *s, const struct job *j, double now, ui
     for (uint32_t i = 0; i < s->candidates; i++) {
         uint32_t n = s->candidate[i];
         size_t at = at_pair(s, n, j->model);
-        float takes = ((float)j->prompt * s->prefill_s[at] + (float)j->output * s->decode_s[at]) * s->slow[n];
+        float answer = (float)j->prompt * s->prefill_s[at] + (float)j->output * s->decode_s[at];
+        float takes = (answer + s->penalty[at]) * s->slow[n];
         if (best == NONE || takes < least || (takes == least && s->inflight[n] < s->inflight[best]))
             best = n, least = takes;
     }

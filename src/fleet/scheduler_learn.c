@@ -85,7 +85,7 @@ void learn_load(struct scheduler *s, uint32_t node, uint32_t model, double took)
 
 static bool sends(const struct job *j)
 {
-    return j->first > 0;
+    return j->first > 0 && !j->stopping;
 }
 
 void learn_first(struct scheduler *s, struct job *j, double now)
@@ -116,12 +116,17 @@ static void learn_slots(struct pair *p, const struct job *j, double waited_insid
 void learn_end(struct scheduler *s, const struct job *j, const struct scheduler_figures *f, double now)
 {
     struct model *m = &s->model[j->model];
-    if (f->failed)
+    if (f->failed) {
+        fault_add(s, j->node, j->model, now);
         return;
+    }
+    fault_good(s, j->node, j->model, now);
     double prefill = f->prefill_tokens && f->prefill_took ? (double)f->prefill_took / 1e9 / f->prefill_tokens : 0;
     double decode = f->output_tokens && f->decode_took ? (double)f->decode_took / 1e9 / f->output_tokens : 0;
     learn_rates(s, j->node, j->model, prefill, decode);
-    learn_slots(&s->pair[at_pair(s, j->node, j->model)], j, (double)f->waited_inside / 1e9, now);
+    stop_learn(s, j, f);
+    if (!j->tests_stop) /* that one may have waited for a slot that was not free after all */
+        learn_slots(&s->pair[at_pair(s, j->node, j->model)], j, (double)f->waited_inside / 1e9, now);
     if (f->output_tokens) {
         length_add(m, length_class(j->prompt), f->output_tokens);
         length_add(m, LENGTHS, f->output_tokens);

@@ -17,10 +17,13 @@
 uint32_t job_take(struct scheduler *s)
 {
     uint32_t job = s->free_job;
-    if (job == NONE)
+    if (job != NONE)
+        s->free_job = s->job[job].next;
+    else if (s->jobs_used < s->settings.tickets)
+        job = s->jobs_used++;
+    else
         return NONE;
     uint32_t generation = s->job[job].generation + 1;
-    s->free_job = s->job[job].next;
     s->job[job] = (struct job){ .generation = generation ? generation : 1, .node = NONE, .line = NONE, .next = NONE };
     s->jobs++;
     return job;
@@ -39,7 +42,7 @@ void job_give(struct scheduler *s, uint32_t job)
 uint32_t job_of(const struct scheduler *s, uint64_t ticket)
 {
     uint32_t job = (uint32_t)ticket;
-    bool lives = job < s->settings.tickets && s->job[job].state != JOB_NONE;
+    bool lives = job < s->jobs_used && s->job[job].state != JOB_NONE;
     return lives && s->job[job].generation == ticket >> 32 ? job : NONE;
 }
 
@@ -47,6 +50,8 @@ uint32_t job_of(const struct scheduler *s, uint64_t ticket)
 
 static double rest_of(const struct scheduler *s, const struct job *j, double now)
 {
+    if (j->stopping)
+        return fmax(j->expected_end - now, SOON);
     double answer = (double)s->decode_s[at_pair(s, j->node, j->model)] * j->output;
     return fmax(j->expected_end - now, SECOND_HELPING * answer);
 }
@@ -150,8 +155,9 @@ void ledger_rebase(struct scheduler *s, double now)
 {
     if (now - s->base < REBASED_AFTER)
         return;
-    shift(s->slot_at, s->stride, since_base(s, now));
-    shift(s->pair_at, (size_t)s->stride * s->models, since_base(s, now));
+    shift(s->slot_at, s->width, since_base(s, now));
+    for (uint32_t m = 0; m < s->models; m++)
+        shift(s->pair_at + at_pair(s, 0, m), s->model[m].known ? s->width : 0, since_base(s, now));
     s->base = now;
 }
 
@@ -180,6 +186,7 @@ void ledger_open(struct scheduler *s, uint32_t job, uint32_t node, double now)
     j->state = JOB_SERVED, j->node = node, j->granted = now, j->first = 0;
     j->matched = matched_on(j, node);
     j->ahead = p->inflight, j->overlapped = 0;
+    j->stopping = false, j->tests_stop = stop_tested_by(s, j, now);
     expect_end(s, j, now);
     j->prev = NONE, j->next = m->leases;
     if (m->leases != NONE)
@@ -198,6 +205,7 @@ void ledger_close(struct scheduler *s, uint32_t job, double now)
     struct machine *m = &s->machine[j->node];
     struct pair *p = &s->pair[at_pair(s, j->node, j->model)];
     assume(s->inflight[j->node] > 0 && p->inflight > 0);
+    stop_over(s, j);
     if (j->prev == NONE)
         m->leases = j->next;
     else

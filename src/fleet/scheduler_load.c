@@ -1,8 +1,8 @@
 /* fleet/scheduler_load.c - which models lie on which nodes: cold loads, replicas, what is thrown out.
  *
- *      cold: waiting, resident nowhere, not being loaded        -> one load, wherever it is cheapest; longest wait
- * first waited 5 s and every place is busy                 -> the cheapest busy model drains pressed: work per slot, or
- * the head's wait, exceeds the load time for 2 s                               -> one more replica
+ *      cold: waiting, nowhere to be served, not being loaded   -> one load, where it is cheapest; longest wait first
+ *      waited 5 s, and every place is busy                     -> the cheapest busy model drains
+ *      pressed: more work per slot, or a longer wait of the head, than a load takes, for 2 s  -> one more replica
  *
  * What a place is worth: the requests that its model gets in 300 s (decayed) x how long it loads; 0.3 of that when
  * another node has the model too. The cheapest idle one goes. A cold load may throw out whatever is idle; a replica
@@ -52,8 +52,31 @@ static void list_resident(struct scheduler *s, uint32_t node, uint32_t model, bo
     *link = *next;
 }
 
+/* The one of its family that the node has instead; NONE. */
+static uint32_t sibling_on(const struct scheduler *s, uint32_t node, uint32_t model)
+{
+    uint64_t family = s->model[model].family;
+    for (uint32_t m = family ? s->machine[node].residents : NONE; m != NONE;
+         m = s->pair[at_pair(s, node, m)].next_resident)
+        if (m != model && s->model[m].family == family)
+            return m;
+    return NONE;
+}
+
+void load_usable(struct scheduler *s, uint32_t node, uint32_t model)
+{
+    const struct machine *m = &s->machine[node];
+    struct pair *p = &s->pair[at_pair(s, node, model)];
+    bool usable = p->resident && p->holds && !p->barred && m->up && !m->draining;
+    s->model[model].usable += usable - p->usable;
+    p->usable = usable;
+}
+
 void load_resident(struct scheduler *s, uint32_t node, uint32_t model, bool resident, double now)
 {
+    uint32_t sibling = resident ? sibling_on(s, node, model) : NONE;
+    if (sibling != NONE)
+        load_resident(s, node, sibling, false, now);
     struct pair *p = &s->pair[at_pair(s, node, model)];
     struct machine *m = &s->machine[node];
     if (p->resident != resident) {
@@ -63,6 +86,7 @@ void load_resident(struct scheduler *s, uint32_t node, uint32_t model, bool resi
         m->held += by;
         m->vram_used += resident ? s->model[model].bytes : -s->model[model].bytes;
         list_resident(s, node, model, resident);
+        load_usable(s, node, model);
     }
     s->leaving -= p->leaving;
     s->hope_lost |= !resident;
@@ -75,22 +99,35 @@ void load_resident(struct scheduler *s, uint32_t node, uint32_t model, bool resi
 
 /* ---- room ------------------------------------------------------------------------------------------------------- */
 
+/* What its sibling takes there is its own to have. */
 static bool has_room(const struct scheduler *s, uint32_t node, uint32_t model)
 {
     const struct machine *m = &s->machine[node];
-    if (m->held_max && m->held >= m->held_max)
+    uint32_t sibling = sibling_on(s, node, model), held = m->held - (sibling != NONE);
+    uint64_t used = m->vram_used - (sibling != NONE ? s->model[sibling].bytes : 0);
+    if (m->held_max && held >= m->held_max)
         return false;
-    return !m->vram || !m->held || m->vram_used + s->model[model].bytes <= m->vram;
+    return !m->vram || !held || used + s->model[model].bytes <= m->vram;
 }
 
-/* The cheapest model of the node that may go; busy ones only if asked for. */
-static uint32_t cheapest(const struct scheduler *s, uint32_t node, bool busy, double not_since, double now)
+struct victims {      /* which may be thrown out */
+    bool busy;        /* those too */
+    double not_since; /* not those that came later */
+};
+
+static bool may_go(const struct scheduler *s, uint32_t node, uint32_t model, struct victims which)
+{
+    const struct pair *p = &s->pair[at_pair(s, node, model)];
+    return !p->leaving && (!p->inflight || which.busy) && p->since <= which.not_since;
+}
+
+/* The cheapest model of the node that may go, but for `not`. */
+static uint32_t cheapest(const struct scheduler *s, uint32_t node, uint32_t not, struct victims which, double now)
 {
     uint32_t best = NONE;
     double least = INFINITY;
     for (uint32_t m = s->machine[node].residents; m != NONE; m = s->pair[at_pair(s, node, m)].next_resident) {
-        const struct pair *p = &s->pair[at_pair(s, node, m)];
-        if (p->leaving || (p->inflight && !busy) || p->since > not_since)
+        if (m == not || !may_go(s, node, m, which))
             continue;
         double w = worth(s, node, m, now);
         if (w < least)
@@ -109,6 +146,7 @@ static bool may_load(const struct scheduler *s, uint32_t node, uint32_t model, d
 
 struct place {
     uint32_t node, victim; /* NONE: there is room */
+    uint32_t sibling;      /* goes by itself */
     double cost;
 };
 
@@ -120,15 +158,21 @@ static double slot_wait(const struct scheduler *s, uint32_t node, double now)
 static bool place_on(const struct scheduler *s, uint32_t node, uint32_t model, double not_since, double now,
                      struct place *out)
 {
-    double worth_of_victim = 0;
-    *out = (struct place){ .node = node, .victim = NONE };
+    struct victims idle = { .not_since = not_since };
+    double lost = 0;
+    *out = (struct place){ .node = node, .victim = NONE, .sibling = sibling_on(s, node, model) };
+    if (out->sibling != NONE) {
+        if (!may_go(s, node, out->sibling, idle))
+            return false;
+        lost = worth(s, node, out->sibling, now);
+    }
     if (!has_room(s, node, model)) {
-        out->victim = cheapest(s, node, false, not_since, now);
+        out->victim = cheapest(s, node, out->sibling, idle, now);
         if (out->victim == NONE)
             return false;
-        worth_of_victim = worth(s, node, out->victim, now);
+        lost += worth(s, node, out->victim, now);
     }
-    out->cost = worth_of_victim + load_seconds(s, node, model) + slot_wait(s, node, now);
+    out->cost = lost + load_seconds(s, node, model) + slot_wait(s, node, now);
     return true;
 }
 
@@ -161,8 +205,10 @@ static void load(struct scheduler *s, const struct place *p, uint32_t model, dou
     struct machine *m = &s->machine[p->node];
     if (p->victim != NONE)
         unload(s, p->node, p->victim, now, out);
+    if (p->sibling != NONE)
+        load_resident(s, p->node, p->sibling, false, now);
     while (orders_room(out) && !has_room(s, p->node, model)) { /* one large model may need several to go */
-        uint32_t next = cheapest(s, p->node, false, INFINITY, now);
+        uint32_t next = cheapest(s, p->node, NONE, (struct victims){ .not_since = INFINITY }, now);
         if (next == NONE)
             break;
         unload(s, p->node, next, now, out);
@@ -181,7 +227,7 @@ static void load(struct scheduler *s, const struct place *p, uint32_t model, dou
 static bool is_cold(const struct scheduler *s, uint32_t model)
 {
     const struct model *m = &s->model[model];
-    return m->waiting && !m->residents && !m->loadings;
+    return m->waiting && !m->usable && !m->loadings;
 }
 
 static uint32_t longest_cold(const struct scheduler *s, double tried_from, double now, double *out_wait)
@@ -197,14 +243,34 @@ static uint32_t longest_cold(const struct scheduler *s, double tried_from, doubl
 }
 
 /* It takes no more requests, and goes when it is idle. */
-void load_leave(struct scheduler *s, uint32_t node, uint32_t model, double now)
+void load_leave(struct scheduler *s, uint32_t node, uint32_t model, uint32_t yields_to, double now)
 {
     struct pair *p = &s->pair[at_pair(s, node, model)];
+    p->yields_to = yields_to;
     if (!p->resident || p->leaving)
         return;
     p->leaving = s->hope_lost = true;
     s->leaving++;
     ledger_refresh_pair(s, node, model, now);
+}
+
+/* Those it should leave for need it no more. */
+static void load_stay(struct scheduler *s, uint32_t node, uint32_t model, double now)
+{
+    s->pair[at_pair(s, node, model)].leaving = false;
+    s->hope_lost = true;
+    s->leaving--;
+    ledger_refresh_pair(s, node, model, now);
+}
+
+/* Whom this model would replace on the node: its sibling, or else the cheapest. */
+static uint32_t replaced_on(const struct scheduler *s, uint32_t node, uint32_t model, double now)
+{
+    struct victims any = { .busy = true, .not_since = INFINITY };
+    uint32_t sibling = sibling_on(s, node, model);
+    if (sibling == NONE)
+        return cheapest(s, node, NONE, any, now);
+    return may_go(s, node, sibling, any) ? sibling : NONE;
 }
 
 /* Every place is busy: the cheapest model of all that this one may replace makes room. */
@@ -213,12 +279,23 @@ static void drain_for(struct scheduler *s, uint32_t model, double now)
     uint32_t node = NONE, victim = NONE;
     double least = INFINITY;
     for (uint32_t n = 0; n < s->nodes; n++) {
-        uint32_t v = may_load(s, n, model, now) ? cheapest(s, n, true, INFINITY, now) : NONE;
+        uint32_t v = may_load(s, n, model, now) ? replaced_on(s, n, model, now) : NONE;
         if (v != NONE && worth(s, n, v, now) < least)
             node = n, victim = v, least = worth(s, n, v, now);
     }
     if (node != NONE)
-        load_leave(s, node, victim, now);
+        load_leave(s, node, victim, sibling_on(s, node, model) == victim ? model : NONE, now);
+}
+
+/* One that drained for its sibling is idle. The node swaps them by itself; to unload by name could hit the new one. */
+static void swap_siblings(struct scheduler *s, uint32_t node, uint32_t model, double now, struct scheduler_orders *out)
+{
+    struct pair *p = &s->pair[at_pair(s, node, model)];
+    struct place place = { .node = node, .victim = NONE, .sibling = model };
+    if (is_cold(s, p->yields_to) && may_load(s, node, p->yields_to, now))
+        load(s, &place, p->yields_to, now, out);
+    else
+        load_stay(s, node, model, now);
 }
 
 /* One that drained is idle: it goes, whoever is to come. */
@@ -228,7 +305,11 @@ static void finish_drains(struct scheduler *s, double now, struct scheduler_orde
         for (uint32_t m = s->machine[n].residents, next; m != NONE && orders_room(out); m = next) {
             const struct pair *p = &s->pair[at_pair(s, n, m)];
             next = p->next_resident;
-            if (p->leaving && !p->inflight)
+            if (!p->leaving || p->inflight)
+                continue;
+            if (p->yields_to != NONE)
+                swap_siblings(s, n, m, now, out);
+            else
                 unload(s, n, m, now, out);
         }
 }
@@ -307,23 +388,73 @@ static bool is_placed(const struct scheduler *s, const struct job *j)
 {
     for (uint32_t n = 0; n < s->nodes; n++) {
         const struct pair *p = &s->pair[at_pair(s, n, j->model)];
-        if ((p->resident || p->loading) && !p->leaving && policy_may(s, j, n))
+        if ((p->usable || p->loading) && !p->leaving && policy_may(s, j, n))
             return true;
     }
     return false;
 }
 
-/* Pinned to a node, or barred from those that have the model: rare, so all that wait are looked through. */
+struct limited {
+    double now;
+    struct scheduler_orders *out;
+    const struct job *placed; /* the last one that was found to have a place: those like it need no search */
+};
+
+static bool is_like(const struct job *a, const struct job *b)
+{
+    return a->model == b->model && a->labels == b->labels && a->pin == b->pin && !a->not_on_n && !b->not_on_n;
+}
+
+static bool place_limited(struct scheduler *s, uint32_t job, void *arg)
+{
+    struct limited *l = arg;
+    const struct job *j = &s->job[job];
+    struct place p;
+    if (!job_limited(j) || (l->placed && is_like(j, l->placed)))
+        return true;
+    if (is_placed(s, j))
+        l->placed = j;
+    else if (cheapest_place(s, j->model, j, INFINITY, l->now, &p))
+        load(s, &p, j->model, l->now, l->out);
+    return orders_room(l->out);
+}
+
+/* Pinned to a node, or barred from those that have the model: all that wait are looked through. */
 static void load_limited(struct scheduler *s, double now, struct scheduler_orders *out)
 {
-    for (uint32_t i = 0; i < s->settings.tickets && orders_room(out); i++) {
-        const struct job *j = &s->job[i];
-        struct place p;
-        if (j->state != JOB_WAITS || !job_limited(j) || is_placed(s, j))
-            continue;
-        if (cheapest_place(s, j->model, j, INFINITY, now, &p))
-            load(s, &p, j->model, now, out);
-    }
+    struct limited l = { .now = now, .out = out };
+    queue_each(s, place_limited, &l);
+}
+
+/* ---- what would be ----------------------------------------------------------------------------------------------- */
+
+enum scheduler_excluded load_bars(const struct scheduler *s, uint32_t node, uint32_t model, double now)
+{
+    const struct pair *p = &s->pair[at_pair(s, node, model)];
+    struct place place;
+    if (p->loading)
+        return EXCLUDED_NOT;
+    if (p->load_after > now)
+        return EXCLUDED_PAUSED;
+    return place_on(s, node, model, INFINITY, now, &place) ? EXCLUDED_NOT : EXCLUDED_NO_ROOM;
+}
+
+double load_expected(const struct scheduler *s, uint32_t node, uint32_t model, double now)
+{
+    const struct machine *m = &s->machine[node];
+    double underway = m->loading != NONE ? fmax(0, m->load_ends - now) : 0;
+    return m->loading == model ? underway : underway + load_seconds(s, node, model);
+}
+
+uint32_t load_would(const struct scheduler *s, const struct job *j, double now)
+{
+    struct place p;
+    for (uint32_t n = 0; n < s->nodes; n++)
+        if (s->machine[n].loading == j->model && policy_may(s, j, n))
+            return n;
+    if (job_limited(j) ? is_placed(s, j) : s->model[j->model].usable > 0)
+        return NONE;
+    return cheapest_place(s, j->model, j, INFINITY, now, &p) ? p.node : NONE;
 }
 
 /* ---- entries ---------------------------------------------------------------------------------------------------- */
@@ -338,7 +469,7 @@ void load_consider(struct scheduler *s, double now, struct scheduler_orders *out
     if (now < s->look_at)
         return;
     s->look_at = now + GRAIN;
-    if (s->limited)
+    if (s->limited && orders_room(out))
         load_limited(s, now, out);
     for (uint32_t m = s->first_active; m != NONE && orders_room(out); m = s->model[m].next_active)
         if (s->model[m].residents && !s->model[m].loadings)
@@ -355,6 +486,10 @@ enum fail scheduler_load(struct scheduler *s, uint32_t node, uint32_t model, nse
     double now = seconds(s, at);
     struct job only = { .pin = node, .model = model };
     struct place p;
+    if (s->ring)
+        ring_pair(s, CALL_load, node, model, false, 0, at);
+    if (model >= s->models || !s->model[model].known || (node != NONE && node >= s->nodes))
+        return FAIL_no_node;
     if (node == NONE ? s->model[model].residents + s->model[model].loadings > 0
                      : s->pair[at_pair(s, node, model)].resident || s->machine[node].loading == model)
         return OK;
@@ -367,10 +502,24 @@ enum fail scheduler_load(struct scheduler *s, uint32_t node, uint32_t model, nse
 void scheduler_unload(struct scheduler *s, uint32_t model, nsec at, struct scheduler_orders *out)
 {
     double now = seconds(s, at);
+    if (s->ring)
+        ring_pair(s, CALL_unload, NONE, model, false, 0, at);
     for (uint32_t n = 0; n < s->nodes; n++)
-        load_leave(s, n, model, now);
+        load_leave(s, n, model, NONE, now);
     finish_drains(s, now, out);
     out->more |= !orders_room(out);
+}
+
+bool scheduler_hopeful(const struct scheduler *s, uint32_t model, nsec at)
+{
+    double now = seconds(s, at);
+    for (uint32_t n = 0; n < s->nodes; n++) {
+        const struct pair *p = &s->pair[at_pair(s, n, model)];
+        bool could = p->resident || p->loading || p->load_after <= now;
+        if (s->machine[n].up && !s->machine[n].draining && p->holds && !p->barred && could)
+            return true;
+    }
+    return false;
 }
 
 nsec scheduler_load_limit(const struct scheduler *s, uint32_t node, uint32_t model)

@@ -1,11 +1,12 @@
 /* fleet/scheduler_load_test.c - cold loads, replicas, what is thrown out. Models of 8 GB load in 4 s. */
 #include "fleet/scheduler_fixture.h"
+#include <math.h>
 
 static void cold_fleet(uint32_t nodes, uint32_t models, uint32_t slots, uint32_t held)
 {
     fleet_begin(nodes, models, SCHEDULER_eta);
     for (uint32_t m = 0; m < models; m++)
-        scheduler_model(fleet, m, 8000000000, SCHEDULER_POLICIES);
+        scheduler_model(fleet, m, 8000000000, SCHEDULER_POLICIES, 0);
     for (uint32_t n = 0; n < nodes; n++) {
         struct scheduler_node is = usual_node(n, slots);
         is.held = held;
@@ -216,7 +217,7 @@ static void memory_of_the_node_counts(void **state)
 {
     fleet_begin(1, 3, SCHEDULER_eta);
     for (uint32_t m = 0; m < 3; m++)
-        scheduler_model(fleet, m, m == 2 ? 16000000000 : 8000000000, SCHEDULER_POLICIES);
+        scheduler_model(fleet, m, m == 2 ? 16000000000 : 8000000000, SCHEDULER_POLICIES, 0);
     struct scheduler_node is = usual_node(0, 4);
     is.vram = 20000000000;
     add_node(0, &is);
@@ -243,6 +244,200 @@ static void a_node_that_goes_takes_its_loads_with_it(void **state)
     fleet_end();
 }
 
+static void one_that_only_a_barred_node_has_is_cold(void **state)
+{
+    cold_fleet(2, 1, 0, 0);
+    scheduler_note(fleet, 0, 0, true, at(1), &orders);
+    scheduler_bar(fleet, 0, 0, true, at(2), &orders);
+    ask(0, 100, 3);
+    assert_int_equal(load_node(), 1);
+    loaded(1, 0, true, 7);
+    assert_int_equal(granted_node(), 1);
+    struct scheduler_node is = usual_node(1, 0);
+    is.draining = true;
+    scheduler_node(fleet, 1, &is, at(8), &orders);
+    scheduler_bar(fleet, 0, 0, false, at(9), &orders);
+    ask(0, 100, 10);
+    assert_int_equal(granted_node(), 0);
+    fleet_end();
+}
+
+/* ---- siblings: one file, options that force a reload --------------------------------------------------------------
+ */
+
+/* Models 0 and 1 are one family, 2 is another's; 0 is loaded on node 0. */
+static void siblings(uint32_t nodes, uint32_t slots, uint32_t held)
+{
+    cold_fleet(nodes, 3, slots, held);
+    for (uint32_t m = 0; m < 2; m++)
+        scheduler_model(fleet, m, 8000000000, SCHEDULER_POLICIES, 5);
+    scheduler_note(fleet, 0, 0, true, at(0.5), &orders);
+}
+
+static void a_sibling_is_dropped_by_the_node_itself(void **state)
+{
+    siblings(1, 4, 2);
+    ask(1, 100, 1);
+    assert_int_equal(count_of(ORDER_UNLOAD), 0);
+    assert_int_equal(ordered(ORDER_LOAD, 0)->model, 1);
+    assert_false(scheduler_resident(fleet, 0, 0));
+    loaded(0, 1, true, 5);
+    assert_int_equal(granted_node(), 0);
+    scheduler_note(fleet, 0, 0, true, at(6), &orders); /* somebody else had it reloaded */
+    assert_false(scheduler_resident(fleet, 0, 1));
+    assert_int_equal(fleet->machine[0].held, 1);
+    fleet_end();
+}
+
+static void a_place_without_the_sibling_is_cheaper(void **state)
+{
+    siblings(2, 4, 2);
+    end(ask(0, 100, 1), 2);
+    ask(1, 100, 3);
+    assert_int_equal(load_node(), 1);
+    assert_true(scheduler_resident(fleet, 0, 0));
+    fleet_end();
+}
+
+static void the_room_of_a_sibling_is_its_own_to_have(void **state)
+{
+    siblings(1, 4, 1);
+    ask(1, 100, 1);
+    assert_int_equal(count_of(ORDER_UNLOAD), 0);
+    assert_int_equal(count_of(ORDER_LOAD), 1);
+    fleet_end();
+}
+
+static void a_busy_sibling_stays_until_it_has_drained(void **state)
+{
+    siblings(1, 4, 0);
+    uint64_t busy = ask(0, 100, 1);
+    ask(1, 100, 2);
+    turn(6.9);
+    assert_int_equal(count_of(ORDER_LOAD), 0);
+    turn(7.1);
+    ask(0, 100, 8); /* must wait now */
+    assert_int_equal(count_of(ORDER_GRANT), 0);
+    end(busy, 9);
+    assert_int_equal(ordered(ORDER_LOAD, 0)->model, 1);
+    assert_int_equal(count_of(ORDER_UNLOAD), 0); /* by name it could hit the new one */
+    fleet_end();
+}
+
+static void a_sibling_that_needs_no_room_any_more_is_not_missed(void **state)
+{
+    siblings(1, 4, 0);
+    uint64_t busy = ask(0, 100, 1), other = ask(1, 100, 2);
+    turn(7.1);
+    assert_true(fleet->pair[0].leaving);
+    scheduler_cancel(fleet, other, at(8), &orders);
+    end(busy, 9);
+    turn(9.1);
+    assert_false(fleet->pair[0].leaving);
+    ask(0, 100, 10);
+    assert_int_equal(granted_node(), 0);
+    fleet_end();
+}
+
+static void a_size_that_is_learnt_late_is_counted(void **state)
+{
+    cold_fleet(1, 2, 1, 0);
+    scheduler_model(fleet, 0, 0, SCHEDULER_POLICIES, 0);
+    scheduler_note(fleet, 0, 0, true, at(1), &orders);
+    scheduler_model(fleet, 0, 5000, SCHEDULER_POLICIES, 0);
+    assert_int_equal(fleet->machine[0].vram_used, 5000);
+    scheduler_note(fleet, 0, 0, false, at(2), &orders);
+    assert_int_equal(fleet->machine[0].vram_used, 0);
+    fleet_end();
+}
+
+static void a_busy_sibling_bars_the_place_though_another_is_idle(void **state)
+{
+    siblings(1, 4, 2);
+    scheduler_note(fleet, 0, 2, true, at(1), &orders);
+    ask(0, 100, 2);
+    ask(1, 100, 3); /* to throw out 2 would not help */
+    assert_int_equal(orders.n, 0);
+    fleet_end();
+}
+
+/* Both have work without end: they take turns of five seconds and more, as any two models would. */
+static void siblings_do_not_play_ping_pong(void **state)
+{
+    uint32_t loads = 0;
+    uint64_t held[2] = { 0 };
+    double loaded_at = INFINITY, ends = INFINITY;
+    uint32_t model = NONE;
+    siblings(1, 1, 0);
+    for (int i = 0; i < 50; i++)
+        ask(0, 100, 1), held[0] = granted_ticket() ? granted_ticket() : held[0];
+    for (int i = 0; i < 50; i++)
+        ask(1, 100, 1);
+    ends = 2;
+    for (double now = 1.1; now < 61; now += 0.1) {
+        if (now >= ends)
+            end(held[0], now);
+        else if (now >= loaded_at)
+            loaded(0, model, true, now);
+        else
+            turn(now);
+        if (now >= ends || now >= loaded_at)
+            ends = loaded_at = INFINITY;
+        if (count_of(ORDER_LOAD))
+            loads++, model = ordered(ORDER_LOAD, 0)->model, loaded_at = now + 4;
+        if (granted_ticket())
+            held[0] = granted_ticket(), ends = now + 1;
+    }
+    assert_in_range(loads, 3, 12);
+    fleet_end();
+}
+
+/* ---- no hope ------------------------------------------------------------------------------------------------------
+ */
+
+static void hope_is_lost_when_no_node_could_load_it(void **state)
+{
+    cold_fleet(2, 1, 1, 0);
+    ask(0, 100, 1);
+    uint32_t first = load_node();
+    loaded(first, 0, false, 2);
+    assert_true(scheduler_hopeful(fleet, 0, at(2)));
+    loaded(1 - first, 0, false, 3);
+    assert_false(scheduler_hopeful(fleet, 0, at(3)));
+    assert_true(scheduler_hopeful(fleet, 0, at(7.1)));
+    scheduler_bar(fleet, 0, 0, true, at(8), &orders);
+    scheduler_bar(fleet, 1, 0, true, at(8), &orders);
+    assert_false(scheduler_hopeful(fleet, 0, at(100)));
+    scheduler_free(&fleet);
+}
+
+static void those_who_wait_are_refused_together(void **state)
+{
+    cold_fleet(1, 2, 1, 0);
+    uint32_t refused = 0;
+    for (int i = 0; i < 150; i++)
+        ask(0, 100, 1);
+    uint64_t other = ask(1, 100, 1);
+    scheduler_orders_init(&orders);
+    scheduler_refuse_waiting(fleet, 0, FAIL_load_timeout, at(2), &orders);
+    while (true) {
+        refused += count_of(ORDER_REFUSE);
+        for (uint32_t i = 0; i < count_of(ORDER_REFUSE); i++)
+            assert_int_equal(ordered(ORDER_REFUSE, i)->why, FAIL_load_timeout);
+        if (!orders.more)
+            break;
+        turn(2);
+    }
+    assert_int_equal(refused, 150);
+    assert_int_equal(scheduler_waiting(fleet, 0), 0);
+    assert_int_equal(scheduler_waiting(fleet, 1), 1);
+    ask(0, 100, 3); /* who comes later waits again */
+    turn(4);
+    assert_int_equal(scheduler_waiting(fleet, 0), 1);
+    assert_true(scheduler_cancel(fleet, other, at(5), &orders));
+    fleet_end();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -260,6 +455,17 @@ int main(void)
         cmocka_unit_test(unload_goes_to_every_holder),
         cmocka_unit_test(memory_of_the_node_counts),
         cmocka_unit_test(a_node_that_goes_takes_its_loads_with_it),
+        cmocka_unit_test(one_that_only_a_barred_node_has_is_cold),
+        cmocka_unit_test(a_sibling_is_dropped_by_the_node_itself),
+        cmocka_unit_test(a_place_without_the_sibling_is_cheaper),
+        cmocka_unit_test(the_room_of_a_sibling_is_its_own_to_have),
+        cmocka_unit_test(a_busy_sibling_stays_until_it_has_drained),
+        cmocka_unit_test(a_sibling_that_needs_no_room_any_more_is_not_missed),
+        cmocka_unit_test(a_size_that_is_learnt_late_is_counted),
+        cmocka_unit_test(a_busy_sibling_bars_the_place_though_another_is_idle),
+        cmocka_unit_test(siblings_do_not_play_ping_pong),
+        cmocka_unit_test(hope_is_lost_when_no_node_could_load_it),
+        cmocka_unit_test(those_who_wait_are_refused_together),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

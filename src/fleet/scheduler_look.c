@@ -12,6 +12,16 @@ uint32_t scheduler_inflight(const struct scheduler *s, uint32_t node, uint32_t m
     return model == NONE ? s->inflight[node] : s->pair[at_pair(s, node, model)].inflight;
 }
 
+enum scheduler_policy scheduler_policy_of(const struct scheduler *s, uint32_t model)
+{
+    return policy_of(s, model);
+}
+
+bool scheduler_learns(const struct scheduler *s, uint32_t node, uint32_t model)
+{
+    return s->pair[at_pair(s, node, model)].learnt;
+}
+
 bool scheduler_resident(const struct scheduler *s, uint32_t node, uint32_t model)
 {
     return s->pair[at_pair(s, node, model)].resident;
@@ -29,38 +39,106 @@ uint32_t scheduler_slots(const struct scheduler *s, uint32_t node, uint32_t mode
 /* A ticket that is nowhere. */
 static struct job as_job(const struct scheduler *s, const struct scheduler_ask *a, double now)
 {
+    assume(a->model < s->models && s->model[a->model].known);
     struct job j = { .model = a->model,
                      .key = a->key,
                      .labels = a->labels,
                      .pin = a->pin,
                      .band = a->band,
                      .prompt = a->prompt_tokens,
-                     .hints = MIN(a->hints, HINTS),
                      .not_on_n = MIN(a->not_on_n, TRIED_MAX),
                      .arrived = now,
                      .deadline = INFINITY,
                      .node = NONE,
-                     .tenant = NONE };
+                     .tenant = tenant_find(s, a->tenant) };
     j.output = a->output_tokens ? a->output_tokens : learn_output(s, a->model, a->prompt_tokens);
-    for (uint32_t i = 0; i < j.hints; i++)
-        j.hint[i] = a->hint[i];
+    j.hints = hints_in_use(s, a, j.hint);
     for (uint32_t i = 0; i < j.not_on_n; i++)
         j.not_on[i] = a->not_on[i];
     return j;
 }
 
-/* Only eta can be asked without its noticing: the others turn, or draw. */
-uint32_t scheduler_explain(struct scheduler *s, const struct scheduler_ask *a, nsec at, struct scheduler_terms *out)
+static const char *const excluded_says[SCHEDULER_EXCLUDED] = {
+    [EXCLUDED_NOT] = "not excluded",
+    [EXCLUDED_DOWN] = "it is down",
+    [EXCLUDED_DRAINING] = "it drains",
+    [EXCLUDED_PINNED] = "the request is pinned to another node",
+    [EXCLUDED_TRIED] = "it was tried for this request",
+    [EXCLUDED_LABEL] = "it lacks a label that the request needs",
+    [EXCLUDED_NO_MODEL] = "it does not have the model",
+    [EXCLUDED_BARRED] = "its breaker is open",
+    [EXCLUDED_LEAVING] = "it unloads the model as soon as it is idle",
+    [EXCLUDED_PAUSED] = "its last load of the model failed",
+    [EXCLUDED_NO_ROOM] = "the model is not loaded, and busy ones take the room",
+    [EXCLUDED_FULL] = "every slot is taken",
+};
+
+const char *scheduler_excluded_says(enum scheduler_excluded e)
+{
+    return e < SCHEDULER_EXCLUDED ? excluded_says[e] : "";
+}
+
+static enum scheduler_excluded why_not(const struct scheduler *s, const struct job *j, uint32_t node, double now)
+{
+    const struct machine *m = &s->machine[node];
+    const struct pair *p = &s->pair[at_pair(s, node, j->model)];
+    enum scheduler_excluded bars = policy_bars(s, j, node);
+    if (!m->up)
+        return EXCLUDED_DOWN;
+    if (m->draining)
+        return EXCLUDED_DRAINING;
+    if (bars || !p->holds)
+        return bars ? bars : EXCLUDED_NO_MODEL;
+    if (p->barred)
+        return EXCLUDED_BARRED;
+    if (p->leaving)
+        return EXCLUDED_LEAVING;
+    if (!p->resident)
+        return load_bars(s, node, j->model, now);
+    return ledger_free(s, node, j->model) ? EXCLUDED_NOT : EXCLUDED_FULL;
+}
+
+/* Of a node that would have to load the model first. */
+static void add_load(const struct scheduler *s, uint32_t node, const struct job *j, double now,
+                     struct scheduler_terms *t)
+{
+    float at = s->slot_at[node];
+    t->slot = at < 0 ? 0 : fmaxf(at - since_base(s, now), 0);
+    t->load = (float)load_expected(s, node, j->model, now);
+    t->total = (t->slot + t->load + t->prefill + t->decode + t->penalty) * s->slow[node];
+}
+
+static struct scheduler_explained explain_node(const struct scheduler *s, const struct job *j, uint32_t node,
+                                               double now)
+{
+    const struct pair *p = &s->pair[at_pair(s, node, j->model)];
+    struct scheduler_explained e = { .terms = eta_terms(s, j, node, now),
+                                     .excluded = why_not(s, j, node, now),
+                                     .resident = p->resident,
+                                     .inflight = p->inflight,
+                                     .slots = scheduler_slots(s, node, j->model) };
+    if (e.excluded && e.excluded != EXCLUDED_FULL)
+        e.terms.total = INFINITY;
+    else if (!p->resident)
+        add_load(s, node, j, now, &e.terms);
+    return e;
+}
+
+struct scheduler_would scheduler_explain(struct scheduler *s, const struct scheduler_ask *a, nsec at,
+                                         struct scheduler_explained *out, uint32_t n)
 {
     double now = seconds(s, at);
+    if (s->ring) /* it changes no decision, but estimates that later ones look at are made anew */
+        ring_ask(s, CALL_explain, a, at);
     struct job j = as_job(s, a, now);
-    uint32_t wait_for = NONE;
-    for (uint32_t n = 0; n < s->nodes; n++) {
-        out[n] = eta_terms(s, &j, n, now);
-        if (!policy_may(s, &j, n))
-            out[n].total = INFINITY;
+    struct scheduler_would would = { .waits_for = NONE };
+    would.node = policy_would(s, &j, now, &would.waits_for);
+    would.loads_on = would.node == NONE ? load_would(s, &j, now) : NONE;
+    for (uint32_t i = 0; i < n && i < s->nodes; i++) {
+        out[i] = explain_node(s, &j, i, now);
+        out[i].terms.candidates = s->candidates;
     }
-    return policy_of(s, j.model) == SCHEDULER_eta ? scheduler_eta(s, &j, now, &wait_for) : NONE;
+    return would;
 }
 
 double scheduler_expected_wait(struct scheduler *s, const struct scheduler_ask *a, nsec at)
@@ -81,9 +159,11 @@ static bool pairs_are_sound(const struct scheduler *s, uint32_t n, const char **
 {
     const struct machine *m = &s->machine[n];
     uint32_t inflight = 0, held = 0;
+    uint64_t vram = 0;
     for (uint32_t i = 0; i < s->models; i++) {
         const struct pair *p = &s->pair[at_pair(s, n, i)];
         inflight += p->inflight, held += p->resident;
+        vram += p->resident ? s->model[i].bytes : 0;
         if (p->reserved)
             return says(why, "a reservation outlived its pass");
         if (p->loading != (m->loading == i))
@@ -91,7 +171,7 @@ static bool pairs_are_sound(const struct scheduler *s, uint32_t n, const char **
     }
     for (uint32_t i = m->residents; i != NONE; i = s->pair[at_pair(s, n, i)].next_resident)
         held--;
-    if (held || inflight != s->inflight[n])
+    if (held || inflight != s->inflight[n] || vram != m->vram_used)
         return says(why, "the models of a node do not add up");
     return true;
 }
@@ -118,7 +198,13 @@ static uint32_t count_line(const struct scheduler *s, uint32_t l)
 
 static bool model_is_sound(const struct scheduler *s, uint32_t m, const char **why)
 {
-    uint32_t waiting = 0;
+    uint32_t waiting = 0, usable = 0;
+    for (uint32_t n = 0; n < s->nodes; n++) {
+        const struct pair *p = &s->pair[at_pair(s, n, m)];
+        usable += p->resident && p->holds && !p->barred && s->machine[n].up && !s->machine[n].draining;
+    }
+    if (usable != s->model[m].usable)
+        return says(why, "the nodes that could serve a model do not add up");
     for (int band = 0; band < BANDS; band++)
         for (uint32_t l = s->model[m].lines[band]; l != NONE; l = s->line[l].next) {
             if (!s->line[l].waiting || count_line(s, l) != s->line[l].waiting)
@@ -133,7 +219,7 @@ static bool model_is_sound(const struct scheduler *s, uint32_t m, const char **w
 static bool jobs_are_sound(const struct scheduler *s, const char **why)
 {
     uint32_t waiting = 0, served = 0, limited = 0;
-    for (uint32_t i = 0; i < s->settings.tickets; i++) {
+    for (uint32_t i = 0; i < s->jobs_used; i++) {
         const struct job *j = &s->job[i];
         waiting += j->state == JOB_WAITS, served += j->state == JOB_SERVED;
         limited += j->state == JOB_WAITS && job_limited(j);
@@ -151,7 +237,7 @@ bool scheduler_sound(struct scheduler *s, nsec now, const char **why)
         if (!node_is_sound(s, n, why))
             return false;
     for (uint32_t m = 0; m < s->models; m++)
-        if (!model_is_sound(s, m, why))
+        if (s->model[m].known && !model_is_sound(s, m, why))
             return false;
     return jobs_are_sound(s, why);
 }

@@ -6,20 +6,21 @@
 
 #define FORGET_OVER 10.0
 
-static double crowd(const struct scheduler *s, uint32_t node, double now)
+static double crowd(const struct scheduler *s, uint32_t node, uint32_t model, double now)
 {
-    return (s->inflight[node] + 1) * (double)(s->slow[node] / s->weight[node]);
+    return (s->inflight[node] + fault_count(s, node, model, now) + 1) * (double)(s->slow[node] / s->weight[node]);
 }
 
-static double peak(const struct scheduler *s, uint32_t node, double now)
+static double peak(const struct scheduler *s, uint32_t node, uint32_t model, double now)
 {
     const struct machine *m = &s->machine[node];
     double latency = (double)m->latency * exp((m->latency_at - now) / FORGET_OVER);
+    latency += (double)s->penalty[at_pair(s, node, model)];
     return (latency + 1e-3) * (s->inflight[node] + 1) * (double)s->slow[node];
 }
 
 static uint32_t of_two(struct scheduler *s, const struct job *j, double now,
-                       double (*cost)(const struct scheduler *, uint32_t, double))
+                       double (*cost)(const struct scheduler *, uint32_t, uint32_t, double))
 {
     uint32_t n = policy_gather(s, j);
     if (n < 2)
@@ -27,7 +28,7 @@ static uint32_t of_two(struct scheduler *s, const struct job *j, double now,
     uint32_t a = (uint32_t)(draw(s) % n), b = (uint32_t)(draw(s) % (n - 1));
     b += b >= a;
     a = s->candidate[a], b = s->candidate[b];
-    return cost(s, b, now) < cost(s, a, now) ? b : a;
+    return cost(s, b, j->model, now) < cost(s, a, j->model, now) ? b : a;
 }
 
 uint32_t scheduler_p2c(struct scheduler *s, const struct job *j, double now, uint32_t *out_wait_for)

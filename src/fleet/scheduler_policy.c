@@ -38,6 +38,18 @@ uint32_t policy_choose(struct scheduler *s, const struct job *j, double now, uin
     return policies[policy_of(s, j->model)].choose(s, j, now, out_wait_for);
 }
 
+uint32_t policy_would(struct scheduler *s, const struct job *j, double now, uint32_t *out_wait_for)
+{
+    uint64_t chance = s->chance, turns = s->turns;
+    for (uint32_t n = 0; n < s->nodes; n++)
+        s->turn_was[n] = s->machine[n].turn;
+    uint32_t node = policy_choose(s, j, now, out_wait_for);
+    for (uint32_t n = 0; n < s->nodes; n++)
+        s->machine[n].turn = s->turn_was[n];
+    s->chance = chance, s->turns = turns;
+    return node;
+}
+
 bool policy_binds(const struct scheduler *s, uint32_t model)
 {
     return s->settings.binds && policies[policy_of(s, model)].binds;
@@ -51,11 +63,13 @@ static bool was_tried(const struct job *j, uint32_t node)
     return false;
 }
 
-bool policy_may(const struct scheduler *s, const struct job *j, uint32_t node)
+enum scheduler_excluded policy_bars(const struct scheduler *s, const struct job *j, uint32_t node)
 {
     if (j->pin != NONE && j->pin != node)
-        return false;
-    return (s->machine[node].labels & j->labels) == j->labels && !was_tried(j, node);
+        return EXCLUDED_PINNED;
+    if (was_tried(j, node))
+        return EXCLUDED_TRIED;
+    return (s->labels[node] & j->labels) == j->labels ? EXCLUDED_NOT : EXCLUDED_LABEL;
 }
 
 static bool takes(const struct scheduler *s, const struct job *j, uint32_t node, bool binds)
@@ -66,6 +80,21 @@ static bool takes(const struct scheduler *s, const struct job *j, uint32_t node,
     return m->up && !m->draining && s->pair[at_pair(s, node, j->model)].holds;
 }
 
+/* Those that the caller shuns are out while there are others. */
+static void leave_out_shunned(struct scheduler *s)
+{
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < s->candidates; i++)
+        kept += s->machine[s->candidate[i]].penalty < (float)SCHEDULER_SHUNNED;
+    if (!kept || kept == s->candidates)
+        return;
+    kept = 0;
+    for (uint32_t i = 0; i < s->candidates; i++)
+        if (s->machine[s->candidate[i]].penalty < (float)SCHEDULER_SHUNNED)
+            s->candidate[kept++] = s->candidate[i];
+    s->candidates = kept;
+}
+
 uint32_t policy_gather(struct scheduler *s, const struct job *j)
 {
     bool binds = policy_binds(s, j->model);
@@ -73,5 +102,6 @@ uint32_t policy_gather(struct scheduler *s, const struct job *j)
     for (uint32_t n = 0; n < s->nodes; n++)
         if (takes(s, j, n, binds) && policy_may(s, j, n))
             s->candidate[s->candidates++] = n;
+    leave_out_shunned(s);
     return s->candidates;
 }

@@ -102,7 +102,7 @@ static void a_model_may_have_its_own_policy(void **state)
 {
     fleet_begin(2, 2, SCHEDULER_eta);
     add_warm_nodes(2, 8);
-    scheduler_model(fleet, 1, 0, SCHEDULER_round_robin);
+    scheduler_model(fleet, 1, 0, SCHEDULER_round_robin, 0);
     uint32_t first;
     ask(1, 100, 1), first = granted_node();
     ask(1, 100, 1);
@@ -197,23 +197,133 @@ static void a_probe_that_waited_is_not_repeated_soon(void **state)
     scheduler_free(&fleet);
 }
 
-static void an_explanation_changes_nothing(void **state)
+/* ---- explanations ------------------------------------------------------------------------------------------------ */
+
+static struct scheduler_explained shown[8];
+
+static struct scheduler_would explain(const struct scheduler_ask *a, double now)
 {
-    struct scheduler_terms terms[3];
+    return scheduler_explain(fleet, a, at(now), shown, ARRAY_LEN(shown));
+}
+
+static void an_explanation_has_the_terms(void **state)
+{
     fleet_begin(3, 1, SCHEDULER_eta);
     add_warm_nodes(3, 1);
     struct scheduler_ask a = usual_ask(0, 1000);
     uint32_t tried[] = { 1 };
     a.not_on = tried, a.not_on_n = 1;
-    uint32_t would = scheduler_explain(fleet, &a, at(1), terms);
-    assert_float_equal(terms[0].prefill, 1.0, 1e-5);
-    assert_float_equal(terms[0].decode, 0.1 * 100 / 45, 1e-4);
-    assert_true(terms[1].total > 1e30f);
+    struct scheduler_would would = explain(&a, 1);
+    assert_float_equal(shown[0].terms.prefill, 1.0, 1e-5);
+    assert_float_equal(shown[0].terms.decode, 0.1 * 100 / 45, 1e-4);
+    assert_int_equal(shown[1].excluded, EXCLUDED_TRIED);
+    assert_true(shown[1].terms.total > 1e30f);
     ask_with(&a, 1);
-    assert_int_equal(granted_node(), would);
-    scheduler_explain(fleet, &a, at(1), terms);
-    assert_true(terms[would].slot > 0);
+    assert_int_equal(granted_node(), would.node);
+    explain(&a, 1);
+    assert_true(shown[would.node].terms.slot > 0 && shown[would.node].terms.total < 1e30f);
+    assert_int_equal(shown[would.node].excluded, EXCLUDED_FULL);
+    assert_int_equal(shown[would.node].inflight, 1);
     assert_int_equal(scheduler_waiting(fleet, NONE), 0);
+    scheduler_free(&fleet);
+}
+
+/* The same asks with explanations between them, and without. */
+static void an_explanation_changes_nothing(void **state)
+{
+    for (unsigned p = 0; p < SCHEDULER_POLICIES; p++) {
+        uint32_t got[2][12];
+        for (int explains = 0; explains < 2; explains++) {
+            fleet_begin(4, 1, (enum scheduler_policy)p);
+            add_warm_nodes(4, 4);
+            for (uint32_t i = 0; i < 12; i++) {
+                struct scheduler_ask a = usual_ask(0, 100);
+                a.key = mix(i);
+                struct scheduler_would would = { 0 };
+                for (int again = 0; again < 3 * explains; again++)
+                    would = explain(&a, 1 + i);
+                ask_with(&a, 1 + i);
+                got[explains][i] = granted_node();
+                assert_true(!explains || would.node == granted_node());
+            }
+            scheduler_free(&fleet);
+        }
+        assert_memory_equal(got[0], got[1], sizeof got[0]);
+    }
+}
+
+static void a_worthwhile_wait_is_explained(void **state)
+{
+    fleet_begin(2, 1, SCHEDULER_eta);
+    add_warm_nodes(2, 1);
+    struct scheduler_ask a = usual_ask(0, 100);
+    a.pin = 0;
+    ask_with(&a, 1);
+    struct prefix_hint hint = { 0, 9800 };
+    a = usual_ask(0, 10000), a.hint = &hint, a.hints = 1;
+    struct scheduler_would would = explain(&a, 2);
+    assert_int_equal(would.node, NONE);
+    assert_int_equal(would.waits_for, 0);
+    scheduler_free(&fleet);
+}
+
+static void each_exclusion_has_its_reason(void **state)
+{
+    fleet_begin(8, 2, SCHEDULER_eta);
+    for (uint32_t m = 0; m < 2; m++)
+        scheduler_model(fleet, m, 8000000000, SCHEDULER_POLICIES, 0);
+    for (uint32_t n = 0; n < 8; n++) {
+        struct scheduler_node is = usual_node(n, 1);
+        is.labels = 1, is.held = 1;
+        is.up = n != 0, is.draining = n == 1, is.labels = n != 2;
+        add_node(n, &is);
+        if (n > 0 && n != 7)
+            scheduler_note(fleet, n, n == 6, true, 0, &orders);
+    }
+    uint32_t tried[] = { 3 };
+    struct scheduler_ask pinned = usual_ask(1, 100), a = usual_ask(0, 100);
+    scheduler_holds(fleet, 4, 0, false, SLOTS_TOLD, 0, 0, &orders);
+    scheduler_bar(fleet, 5, 0, true, 0, &orders);
+    pinned.pin = 6;
+    ask_with(&pinned, 1); /* so model 1 is busy on node 6, and model 0 finds no room there */
+    assert_int_equal(granted_node(), 6);
+    a.labels = 1, a.not_on = tried, a.not_on_n = 1;
+    struct scheduler_would would = explain(&a, 2);
+    enum scheduler_excluded want[] = { EXCLUDED_DOWN,     EXCLUDED_DRAINING, EXCLUDED_LABEL,   EXCLUDED_TRIED,
+                                       EXCLUDED_NO_MODEL, EXCLUDED_BARRED,   EXCLUDED_NO_ROOM, EXCLUDED_NOT };
+    for (uint32_t n = 0; n < 8; n++) {
+        assert_int_equal(shown[n].excluded, want[n]);
+        assert_true((shown[n].terms.total < 1e30f) == (n == 7));
+    }
+    assert_int_equal(would.node, NONE);
+    assert_int_equal(would.loads_on, 7);
+    assert_float_equal(shown[7].terms.load, 4, 1e-4);
+    a.pin = 7;
+    explain(&a, 2);
+    assert_int_equal(shown[5].excluded, EXCLUDED_PINNED);
+    for (unsigned e = 0; e < SCHEDULER_EXCLUDED; e++)
+        assert_true(strlen(scheduler_excluded_says(e)) > 8);
+    scheduler_free(&fleet);
+}
+
+static void a_load_underway_is_explained(void **state)
+{
+    fleet_begin(1, 2, SCHEDULER_eta);
+    for (uint32_t m = 0; m < 2; m++)
+        scheduler_model(fleet, m, 8000000000, SCHEDULER_POLICIES, 0);
+    struct scheduler_node is = usual_node(0, 1);
+    add_node(0, &is);
+    ask(0, 100, 1);
+    assert_int_equal(count_of(ORDER_LOAD), 1);
+    struct scheduler_ask same = usual_ask(0, 100), other = usual_ask(1, 100);
+    assert_int_equal(explain(&same, 2).loads_on, 0);
+    assert_float_equal(shown[0].terms.load, 3, 1e-4);
+    explain(&other, 2);
+    assert_float_equal(shown[0].terms.load, 3 + 4, 1e-4);
+    scheduler_orders_init(&orders);
+    scheduler_loaded(fleet, 0, 0, false, 0, at(3), &orders);
+    explain(&same, 3.5);
+    assert_int_equal(shown[0].excluded, EXCLUDED_PAUSED);
     scheduler_free(&fleet);
 }
 
@@ -242,7 +352,11 @@ int main(void)
         cmocka_unit_test(lengths_are_learnt_by_class),
         cmocka_unit_test(slots_are_learnt_from_tokens_that_overlap),
         cmocka_unit_test(a_probe_that_waited_is_not_repeated_soon),
+        cmocka_unit_test(an_explanation_has_the_terms),
         cmocka_unit_test(an_explanation_changes_nothing),
+        cmocka_unit_test(a_worthwhile_wait_is_explained),
+        cmocka_unit_test(each_exclusion_has_its_reason),
+        cmocka_unit_test(a_load_underway_is_explained),
         cmocka_unit_test(names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -17,19 +17,28 @@
 
 /* ---- tenants ---------------------------------------------------------------------------------------------------- */
 
-static uint32_t *bucket_of(struct scheduler *s, uint64_t id)
+static uint32_t *bucket_of(const struct scheduler *s, uint64_t id)
 {
     return &s->bucket[mix(id + 1) & (s->buckets - 1)];
 }
 
+uint32_t tenant_find(const struct scheduler *s, uint64_t id)
+{
+    uint32_t t = *bucket_of(s, id);
+    while (t && s->tenant[t].id != id)
+        t = s->tenant[t].next;
+    return t;
+}
+
 uint32_t tenant_take(struct scheduler *s, uint64_t id)
 {
-    uint32_t *bucket = bucket_of(s, id), t = *bucket;
-    while (t != NONE && s->tenant[t].id != id)
-        t = s->tenant[t].next;
-    if (t == NONE) {
+    uint32_t *bucket = bucket_of(s, id), t = tenant_find(s, id);
+    if (!t) {
         t = s->free_tenant;
-        s->free_tenant = s->tenant[t].next;
+        if (t)
+            s->free_tenant = s->tenant[t].next;
+        else
+            t = s->tenants_used++;
         s->tenant[t] = (struct tenant){ .id = id, .next = *bucket };
         *bucket = t;
     }
@@ -84,8 +93,11 @@ static uint32_t line_find(const struct scheduler *s, const struct job *j)
 static uint32_t line_open(struct scheduler *s, const struct job *j)
 {
     uint32_t l = s->free_line, *first = &s->model[j->model].lines[j->band];
+    if (l != NONE)
+        s->free_line = s->line[l].next;
+    else
+        l = s->lines_used++;
     struct line *line = &s->line[l];
-    s->free_line = line->next;
     *line = (struct line){ .model = j->model, .tenant = j->tenant, .band = j->band, .next = *first, .prev = NONE };
     if (*first != NONE)
         s->line[*first].prev = l;
@@ -293,6 +305,34 @@ void queue_looked(struct scheduler *s, uint32_t job)
     t->pass_charge += virtual_tokens(j);
 }
 
+/* ---- all of them ------------------------------------------------------------------------------------------------ */
+
+static bool visit_line(struct scheduler *s, const struct line *line, queue_visit *visit, void *arg)
+{
+    uint32_t head[SERVICE_STEPS], all = line->steps; /* the line may go with the last one that is visited */
+    memcpy(head, line->head, sizeof head);
+    for (uint32_t steps = all; steps; steps &= steps - 1)
+        for (uint32_t job = head[__builtin_ctz(steps)], next; job != NONE; job = next) {
+            next = s->job[job].next;
+            if (!visit(s, job, arg))
+                return false;
+        }
+    return true;
+}
+
+void queue_each(struct scheduler *s, queue_visit *visit, void *arg)
+{
+    for (uint32_t m = s->first_active, next_model; m != NONE; m = next_model) {
+        next_model = s->model[m].next_active;
+        for (int band = 0; band < BANDS; band++)
+            for (uint32_t l = s->model[m].lines[band], next; l != NONE; l = next) {
+                next = s->line[l].next;
+                if (!visit_line(s, &s->line[l], visit, arg))
+                    return;
+            }
+    }
+}
+
 /* ---- from its end ----------------------------------------------------------------------------------------------- */
 
 static uint32_t newest_of_line(const struct scheduler *s, const struct line *line)
@@ -314,6 +354,18 @@ uint32_t queue_victim(const struct scheduler *s, uint32_t model)
             if (!longest || s->line[l].waiting > longest->waiting)
                 longest = &s->line[l];
     return longest ? newest_of_line(s, longest) : NONE;
+}
+
+uint32_t queue_before_moment(const struct scheduler *s, uint32_t model, double moment)
+{
+    for (int band = 0; band < BANDS; band++)
+        for (uint32_t l = s->model[model].lines[band]; l != NONE; l = s->line[l].next)
+            for (uint32_t steps = s->line[l].steps; steps; steps &= steps - 1) {
+                uint32_t job = s->line[l].head[__builtin_ctz(steps)];
+                if (s->job[job].arrived <= moment)
+                    return job;
+            }
+    return NONE;
 }
 
 double queue_head_wait(const struct scheduler *s, uint32_t model, double now)

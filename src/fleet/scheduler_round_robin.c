@@ -7,9 +7,9 @@ uint32_t scheduler_round_robin(struct scheduler *s, const struct job *j, double 
     uint32_t best = NONE;
     policy_gather(s, j);
     for (uint32_t i = 0; i < s->candidates; i++)
-        if (best == NONE || s->machine[s->candidate[i]].last_turn < s->machine[best].last_turn)
+        if (best == NONE || s->machine[s->candidate[i]].turn.last < s->machine[best].turn.last)
             best = s->candidate[i];
     if (best != NONE)
-        s->machine[best].last_turn = ++s->turns;
+        s->machine[best].turn.last = ++s->turns;
     return best;
 }

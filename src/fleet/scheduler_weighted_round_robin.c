@@ -11,12 +11,12 @@ uint32_t scheduler_weighted_round_robin(struct scheduler *s, const struct job *j
     for (uint32_t i = 0; i < s->candidates; i++) {
         uint32_t n = s->candidate[i];
         double weight = (double)(s->weight[n] / s->slow[n]);
-        s->machine[n].credit += weight;
+        s->machine[n].turn.credit += weight;
         sum += weight;
-        if (best == NONE || s->machine[n].credit > s->machine[best].credit)
+        if (best == NONE || s->machine[n].turn.credit > s->machine[best].turn.credit)
             best = n;
     }
     if (best != NONE)
-        s->machine[best].credit -= sum;
+        s->machine[best].turn.credit -= sum;
     return best;
 }

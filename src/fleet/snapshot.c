@@ -96,7 +96,7 @@ static struct held *copy_state(struct fleet *f, nsec now)
     for (uint32_t i = 0; i < f->places; i++)
         if (f->node[i])
             copy_node(h, f->node[i]);
-    h->shot.waiting = f->waiting_n;
+    h->shot.waiting = f->waiting_n + f->queued_n;
     h->shot.now = now;
     fleet_unlock(f);
     return h;

@@ -3,8 +3,10 @@
  * stay until it is granted, refused or cancelled. A lease is a value: it names the node and must be ended exactly once
  * (fleet_end). */
 #pragma once
+#include "api/options.h"
 #include "api/record.h"
 #include "fleet/node.h"
+#include "fleet/prefix.h"
 
 enum band { BAND_HIGH, BAND_NORMAL, BAND_BATCH };
 enum verdict { VERDICT_GRANTED, VERDICT_WAITS, VERDICT_REFUSED };
@@ -15,8 +17,23 @@ struct lease {
     uint64_t model;    /* hash of the model's key; 0 = none */
     nsec granted;
     bool known_loaded; /* the model was resident when granted: no load to wait for */
+    bool learns;       /* its slots are being learnt: fleet_first is wanted */
+    uint64_t number;   /* the scheduler's; 0: the node serves no model with it */
+    uint32_t variant;  /* which it serves, while number is not 0 */
+    uint32_t slots;    /* known there; 0: no limit */
+    uint32_t matched;  /* tokens of the prompt that are expected in the node's cache */
 };
-#define TRIED_MAX 8
+/* The terms that decided, weighted, in seconds; and for policies other than eta only how many could have served. */
+struct decision {
+    const char *by;
+    float total, slot, load, prefill, decode, penalty;
+    uint32_t candidates, inflight;
+};
+#define DECISION_TEXT 128
+/* As X-OllamaMax-Decision shows it; into at least DECISION_TEXT bytes. Returns how many. */
+unsigned decision_write(const struct decision *d, char *into);
+#define TRIED_MAX    8
+#define TICKET_HINTS 8
 struct ticket {
     /* what is asked; set by the exchange before fleet_ask */
     struct str model; /* canonical key; empty: any node will do */
@@ -29,6 +46,16 @@ struct ticket {
     nsec arrived, deadline;    /* NEVER = as long as the client stays */
     bool retry_counts;         /* this ask is a retry that the budget must allow */
     bool ollama_only;          /* the route exists on Ollama nodes only */
+    bool runs;                 /* the model has to be loaded for it: waits for a slot. Others only ask about a model */
+    bool embeds;               /* it is loaded as an embedding model */
+    struct str spelled;        /* the model, as a node may be asked for it */
+    const struct options *options; /* that force a reload; NULL = none */
+    uint64_t key;              /* what several gateways agree by among equals */
+    const uint64_t *path;      /* hashes of the prompt's blocks (fleet/prefix.h), for the node's cache; may be NULL */
+    uint32_t path_n;
+    struct prefix_hint hint[TICKET_HINTS]; /* of fleet_hints */
+    uint32_t hints;
+    uint32_t output_tokens;    /* the most it may answer with; 0 = unknown */
     uint64_t tried[TRIED_MAX]; /* node ids that are not to be asked again */
     unsigned tried_n;
 
@@ -36,8 +63,7 @@ struct ticket {
     enum verdict verdict;
     enum fail refused;
     struct lease lease;
-    char decision[96]; /* the terms that decided, for X-OllamaMax-Decision */
-    unsigned decision_n;
+    struct decision decision;
     unsigned retry_after_s; /* on a refusal where waiting helps */
 
     /* the fleet's, while it waits */
@@ -48,12 +74,17 @@ struct ticket {
     bool announced;
     uint64_t refresh; /* number of the inventory round it waits for; 0 = none */
     nsec until;       /* how long */
+    uint64_t number;  /* the scheduler's, while it waits for a slot; 0: it waits for knowledge */
+    char said[128];   /* on a refusal: a node's own words, "" = none */
 };
 /* How an attempt ended: given back with the lease. */
 struct attempt_end {
     enum fail why;          /* OK: a whole answer with its proof, or a client error (4xx) */
     int status;             /* 0: no answer */
     bool client_left;       /* cancelled by the client: nothing is learnt against the node */
+    bool was_sent;          /* the request had gone out: the node may still be busy with it */
+    bool unloads;           /* keep_alive 0: the node drops the model after it */
+    uint32_t records;       /* of a stream: tokens, where no figures tell */
     nsec first_byte, ended; /* moments; 0 = never */
     struct figures figures;
     struct str error_text; /* what the node said, for last_error */

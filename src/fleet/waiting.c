@@ -1,7 +1,7 @@
 /* fleet/waiting.c - tickets: granted, refused, or waiting for knowledge.
  *
- * A ticket waits for two things only in this version: the end of the first probe round, and, when nobody is known to
- * have its model, one refresh of all inventories. Refreshes are coalesced: rounds are numbered, at most one begins per
+ * A ticket waits here for two things: the end of the first probe round, and, when nobody is known to have its model, one
+ * refresh of all inventories. Then it goes on to the scheduler (serving.c), if it wants to run the model. Refreshes are coalesced: rounds are numbered, at most one begins per
  * second, and whoever asks meanwhile joins the one under way or takes the answer of the one just done. A round is done
  * when each node that can answer has told its tags in an answer that was ordered after the round began.
  *
@@ -71,7 +71,7 @@ static unsigned retry_after(const struct fleet *f, enum fail why)
     return (unsigned)MAX(1, MIN(5, (interval + SECOND(1) - 1) / SECOND(1)));
 }
 
-static enum verdict refuse(struct fleet *f, struct ticket *t, enum fail why)
+enum verdict waiting_refuse(struct fleet *f, struct ticket *t, enum fail why)
 {
     t->refused = why;
     t->retry_after_s = retry_after(f, why);
@@ -94,15 +94,6 @@ static bool budget_allows(struct fleet *f, const struct ticket *t, nsec now)
     return true;
 }
 
-static void say_decision(struct ticket *t, const struct choice *c)
-{
-    char *at = put_str(t->decision, STR("policy="));
-    at = put_str(at, str_of(c->by));
-    at = put_u64(put_str(at, STR(" inflight=")), c->node->inflight);
-    at = put_u64(put_str(at, STR(" n=")), c->candidates);
-    t->decision_n = (unsigned)(at - t->decision);
-}
-
 static bool is_loaded(const struct fleet *f, const struct ticket *t, const struct node *n)
 {
     const struct holders *h = t->model.n ? residency_find(f->residency, t->model_hash) : NULL;
@@ -112,7 +103,7 @@ static bool is_loaded(const struct fleet *f, const struct ticket *t, const struc
 static enum verdict grant(struct fleet *f, struct ticket *t, const struct choice *c, nsec now)
 {
     struct node *n = c->node;
-    say_decision(t, c);
+    t->decision = (struct decision){ .by = c->by, .candidates = c->candidates, .inflight = n->inflight };
     t->lease = (struct lease){ .node = n,
                                .addr = n->addr[n->addr_next],
                                .model = t->model.n ? t->model_hash : 0,
@@ -139,15 +130,17 @@ static enum verdict wait_until(struct ticket *t, nsec until)
 enum verdict waiting_decide(struct fleet *f, struct ticket *t, nsec now, struct orders *out)
 {
     if (unlikely(now >= t->deadline))
-        return refuse(f, t, FAIL_deadline);
+        return waiting_refuse(f, t, FAIL_deadline);
     if (unlikely(!f->first_over) && first_round_goes_on(f, now))
         return wait_until(t, f->first_until);
     struct choice c = choice_make(f, t, now);
+    if (likely(c.node) && !budget_allows(f, t, now))
+        return waiting_refuse(f, t, FAIL_retries_exhausted);
     if (likely(c.node))
-        return budget_allows(f, t, now) ? grant(f, t, &c, now) : refuse(f, t, FAIL_retries_exhausted);
+        return t->runs ? serving_ask(f, t, now, out) : grant(f, t, &c, now);
     if (c.unknown && refresh_may_help(f, t, now, out))
         return t->verdict = VERDICT_WAITS;
-    return refuse(f, t, c.why_not);
+    return waiting_refuse(f, t, c.why_not);
 }
 
 /* ---- the list --------------------------------------------------------------------------------------------------- */
@@ -169,16 +162,20 @@ void waiting_remove(struct fleet *f, struct ticket *t)
 
 void waiting_review(struct fleet *f, nsec now, struct orders *out)
 {
+    struct list were;
     if (f->round_done != f->round && round_is_done(f))
         f->round_done = f->round;
+    list_move(&were, &f->waiting);
     f->waiting_next = NEVER;
-    list_each_safe (link, &f->waiting) {
+    for (struct list *link; (link = list_pop(&were)) != NULL;) {
         struct ticket *t = CONTAINER(link, struct ticket, link);
+        t->waiting = false;
+        f->waiting_n--;
         if (waiting_decide(f, t, now, out) == VERDICT_WAITS) {
-            f->waiting_next = MIN(f->waiting_next, t->until);
+            if (!t->number)
+                waiting_add(f, t);
             continue;
         }
-        waiting_remove(f, t);
         t->announced = true;
         list_push(&out->decided, &t->link);
     }

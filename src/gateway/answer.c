@@ -103,6 +103,10 @@ enum step answer_fail(struct exchange *x, enum fail why, struct str message)
         message = fail_sentence(why);
     if (why == FAIL_client_gone)
         return STEP_FINISH;
+    if (x->sink->refuse) {
+        x->sink->refuse(x, why, message);
+        return STEP_FINISH;
+    }
     return x->out.head_sent ? fail_after_head(x, why, message) : fail_before_head(x, why, message);
 }
 

@@ -5,6 +5,7 @@
  * A kept connection that turns out dead before its first byte is dialled anew once on the same node: nothing says that
  * the node is ill, and llama-server closes after each stream. Routes that must not be sent twice never use a kept
  * connection in the first place. */
+#include "gateway/flight.h"
 #include "gateway/gateway_private.h"
 
 /* ---- letting go -------------------------------------------------------------------------------------------------- */
@@ -15,6 +16,9 @@ static void end_lease(struct exchange *x, enum fail why, bool client_left)
     struct attempt_end end = { .why = why,
                                .status = x->up.status,
                                .client_left = client_left,
+                               .was_sent = x->up.sent != 0,
+                               .unloads = x->route.unloads,
+                               .records = x->up.form == FORM_WHOLE ? 0 : x->tally.records,
                                .first_byte = x->up.first_byte,
                                .ended = worker_now(x->worker),
                                .figures = x->up.figures,
@@ -80,9 +84,23 @@ static enum fail as_if_unanswered(enum fail why)
     return why == FAIL_upstream_cut ? FAIL_upstream_reset : why;
 }
 
+/* Nobody has read a byte of it yet: as good as unanswered. */
+static bool start_over(struct exchange *x)
+{
+    if (!x->sink->unsay || !x->sink->unsay(x))
+        return false;
+    x->stage = STAGE_ATTEMPT;
+    x->out.head_sent = x->out.complete = false;
+    x->tally.first = 0;
+    x->tally.records = 0;
+    x->tally.bytes_out = 0;
+    x->route.rename = NULL;
+    return true;
+}
+
 void attempt_broken(struct exchange *x, enum fail why)
 {
-    if (x->stage == STAGE_RELAY) {
+    if (x->stage == STAGE_RELAY && !start_over(x)) {
         relay_broken(x, why);
         return;
     }
@@ -338,6 +356,8 @@ void attempt_rest(struct exchange *x)
 {
     struct node_conn *nc = x->up.conn;
 
+    if (x->follower)
+        flight_rest(x);
     if (!nc || nc->ended || nc->paused || nc->resting)
         return;
     nc->resting = true;
@@ -349,6 +369,8 @@ bool attempt_gather(struct exchange *x)
     struct node_conn *nc = x->up.conn;
     ssize_t n;
 
+    if (x->follower)
+        return flight_gather(x);
     if (!nc || !nc->resting || nc->paused)
         return false;
     n = conn_read(&nc->conn, nc->worker->scratch, SCRATCH_BYTES);
@@ -364,6 +386,10 @@ void attempt_resume(struct exchange *x)
 {
     struct node_conn *nc = x->up.conn;
 
+    if (x->follower) {
+        flight_resume(x);
+        return;
+    }
     if (!nc || !nc->paused)
         return;
     nc->paused = nc->resting = false;

@@ -4,6 +4,16 @@
  * comes as a posted bit, so that it is always taken on the exchange's own worker. */
 #include "gateway/gateway_private.h"
 
+/* Out of the queue, or a lease that was not used. */
+static void give_back(struct exchange *x)
+{
+    struct orders o;
+
+    orders_init(&o);
+    fleet_cancel(x->worker->gateway->fleet, &x->ticket, worker_now(x->worker), &o);
+    orders_carry_out(x->worker, &o);
+}
+
 /* ---- asking ------------------------------------------------------------------------------------------------------ */
 
 static enum step refused(struct exchange *x);
@@ -14,7 +24,14 @@ static enum step decided(struct exchange *x)
 
     x->tally.granted = now;
     x->tally.queued += now - x->tally.asked;
-    return x->ticket.verdict == VERDICT_GRANTED ? STEP_NEXT : refused(x);
+    if (x->ticket.verdict != VERDICT_GRANTED)
+        return refused(x);
+    if (unload_asked(x)) {
+        give_back(x);
+        return unload_enter(x);
+    }
+    fleet_keep_prompt(x->worker->gateway->fleet, &x->ticket);
+    return STEP_NEXT;
 }
 
 static void pause_over(struct exchange *x)
@@ -34,6 +51,7 @@ enum step choose_enter(struct exchange *x)
     }
     x->tally.asked = worker_now(w);
     orders_init(&o);
+    fleet_hints(w->gateway->fleet, &x->ticket);
     v = fleet_ask(w->gateway->fleet, &x->ticket, worker_now(w), &o);
     orders_carry_out(w, &o);
     return v == VERDICT_WAITS ? STEP_WAIT : decided(x);
@@ -47,14 +65,10 @@ void choose_decided(struct exchange *x)
 
 void choose_cancel(struct exchange *x)
 {
-    struct orders o;
-
     if (x->stage != STAGE_CHOOSE)
         return;
     loop_timer_cancel(x->worker->loop, &x->timer);
-    orders_init(&o);
-    fleet_cancel(x->worker->gateway->fleet, &x->ticket, worker_now(x->worker), &o);
-    orders_carry_out(x->worker, &o);
+    give_back(x);
 }
 
 /* ---- refusals ---------------------------------------------------------------------------------------------------- */
@@ -127,13 +141,23 @@ static enum step last_answer(struct exchange *x)
                         x->up.attempts, x->up.attempts == 1 ? "" : "s");
 }
 
+/* Waiting or less work would not help: another model may. */
+static bool nobody_serves(enum fail why)
+{
+    return why == FAIL_model_not_found || why == FAIL_no_holder_up || why == FAIL_no_node ||
+           why == FAIL_retries_exhausted || why == FAIL_load_failed;
+}
+
 static enum step refused(struct exchange *x)
 {
-    switch (x->ticket.refused) {
+    if (nobody_serves(x->ticket.refused) && names_fall_back(x, x->ticket.refused))
+        return STEP_AGAIN;
+    switch (nobody_serves(x->ticket.refused) && x->route.fell_back ? x->route.first_why : x->ticket.refused) {
     case FAIL_model_not_found: return unknown_model(x);
     case FAIL_no_holder_up:
     case FAIL_no_node: return x->up.attempts ? last_answer(x) : choose_nobody_up(x, x->ticket.refused);
     case FAIL_retries_exhausted: return last_answer(x);
+    case FAIL_load_failed: return answer_fail(x, FAIL_load_failed, str_of(x->ticket.said));
     default: return answer_fail(x, x->ticket.refused, STR_NONE);
     }
 }
@@ -158,11 +182,13 @@ enum step choose_elsewhere(struct exchange *x, enum fail why)
 {
     bool counts = !fail_is_free_retry(why);
     bool may = fail_may_go_elsewhere(why) && !x->out.head_sent &&
-               !(x->route.row && x->route.row->flags & ROUTE_NO_RETRY) && x->owner_kind == OWNER_CLIENT &&
+               !(x->route.row && x->route.row->flags & ROUTE_NO_RETRY) && exchange_is_question(x) &&
                (!counts || x->up.counted < x->settings->retry_max) && x->ticket.tried_n < TRIED_MAX;
 
     x->up.last_why = why;
     remember_tried(&x->ticket, x->up.node_id);
+    if (!may && fail_may_go_elsewhere(why) && names_fall_back(x, FAIL_retries_exhausted))
+        return STEP_AGAIN;
     if (!may)
         return x->out.head_sent ? answer_fail(x, why, STR_NONE) : last_answer(x);
     meter_retry(x->worker->meter, why);

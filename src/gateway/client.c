@@ -216,6 +216,7 @@ static enum fail open_exchange(struct client *c, const struct http_head *h, cons
     c->held = false;
     http_body_init(&c->body, f);
     x->in.loopback = c->loopback;
+    x->in.peer = (struct str){ c->peer, c->peer_n };
     x->in.expects = f->expect_continue;
     x->in.framing = f->framing;
     x->in.length = f->length;
@@ -558,7 +559,5 @@ void clients_close_all(struct worker *w)
 
 struct str client_address(const struct exchange *x)
 {
-    const struct client *c = x->owner;
-
-    return (struct str){ c->peer, c->peer_n };
+    return x->in.peer;
 }

@@ -36,9 +36,9 @@ static char *put_road(char *at, const struct exchange *x)
     at = put_str(at, STR("\r\nX-OllamaMax-Attempts: "));
     at = put_u64(at, x->up.attempts);
     at = put_str(at, HTTP_CRLF);
-    if (x->ticket.decision_n)
-        at = put_line(at, STR("X-OllamaMax-Decision: "), (struct str){ x->ticket.decision, x->ticket.decision_n });
-    return at;
+    at = put_str(at, STR("X-OllamaMax-Decision: "));
+    at += decision_write(&x->ticket.decision, at);
+    return put_str(at, HTTP_CRLF);
 }
 
 static bool status_has_no_body(int status)
@@ -78,7 +78,7 @@ static char *put_cors(char *at, const struct exchange *x)
 static size_t head_room(const struct exchange *x)
 {
     return HEAD_FIX + x->out.content_type.n + x->out.headers.n + x->in.request_id.n + x->in.traceparent.n +
-           sizeof x->up.node_name + sizeof x->ticket.decision + (x->in.origin.n ? CORS_ROOM + x->in.origin.n : 0);
+           sizeof x->up.node_name + DECISION_TEXT + (x->in.origin.n ? CORS_ROOM + x->in.origin.n : 0);
 }
 
 /* Answers of our own are dated by us (RFC 9110 section 6.6.1); those of nodes keep their date. */

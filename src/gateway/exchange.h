@@ -11,6 +11,7 @@
 #pragma once
 #include "api/peek.h"
 #include "api/record.h"
+#include "api/rename.h"
 #include "api/route.h"
 #include "base/slab.h"
 #include "fleet/ticket.h"
@@ -34,11 +35,17 @@ struct sink_ops {
     void (*ended)(struct exchange *x, enum fail why);
     /* Bytes that wait for a slow reader; NULL: none ever. */
     size_t (*waiting)(const struct exchange *x);
+    /* Takes back all that was pushed, head included, so that another node may answer; false: somebody has it. NULL:
+     * false. */
+    bool (*unsay)(struct exchange *x);
+    /* The gateway's own refusal, to be worded by the owner; NULL: it is made an answer in the dialect of the route. */
+    void (*refuse)(struct exchange *x, enum fail why, struct str message);
 };
 enum { BREAK_CLEAN /* between records */, BREAK_INSIDE /* inside a record: only closing tells the truth */ };
 
 struct client;
 struct node_conn;
+struct follower;
 struct exchange {
     struct mail mail;
     struct worker *worker;
@@ -59,6 +66,7 @@ struct exchange {
         struct str path, query; /* tidied; query without '?' */
         struct str host, origin, user_agent, accept, content_type, authorization, encoding;
         struct str request_id, traceparent, tenant, deadline_ms, pin, priority, via, cors_method;
+        struct str peer;    /* the client's address */
         struct str forward; /* header lines that go on to nodes, "Name: value\r\n"... */
         struct str body;    /* whole; in the arena or in body_buf */
         struct buf body_buf;
@@ -76,6 +84,13 @@ struct exchange {
         struct str rest;
         struct peek peek;
         struct str model; /* as the client spells it */
+        struct str asked; /* as nodes are asked for it: the same, or what an alias or fallback made of it (names.c) */
+        const struct model_rule *rule, *first_rule; /* of it, and of the one before any fallback; NULL: none */
+        struct rename *rename;                      /* of the answer, once it has begun under another name */
+        unsigned fell_back;                         /* fallbacks that were taken, */
+        enum fail first_why;                        /* and why the first was */
+        bool context_is_ours;                       /* options.num_ctx of the body was put in here */
+        bool unloads;                               /* keep_alive 0 */
     } route;
     struct ticket ticket; /* choose */
     struct {              /* attempt */
@@ -122,7 +137,8 @@ struct exchange {
         enum fail why;
         int status;
     } tally;
-    void *local; /* what the local stage waits with (a fan-out, a blob, a zstd job); in the arena */
+    struct follower *follower; /* of one that is answered from a tape (gateway/flight.h) */
+    void *local;               /* what the local stage waits with (a fan-out, a blob, a zstd job); in the arena */
     void (*local_stop)(struct exchange *x, enum fail why); /* set while it must be told of a cancel */
 };
 
@@ -131,6 +147,12 @@ void exchange_pools_init(void);
 void exchange_pools_done(void);
 /* NULL when memory is out. Owner and sink are set by the caller, then exchange_start. */
 struct exchange *exchange_new(struct worker *w, enum record_owner kind, void *owner, const struct sink_ops *sink);
+/* A question of a client's, asked for it alone or for all who asked the same: it may be tried elsewhere, its answers
+ * are judged. */
+static inline bool exchange_is_question(const struct exchange *x)
+{
+    return x->owner_kind == OWNER_CLIENT || x->owner_kind == OWNER_TAPE;
+}
 /* Walks the road from `from`. The exchange may be over, and gone, when this returns: owners must not touch it
  * afterwards. */
 void exchange_start(struct exchange *x, enum stage from);

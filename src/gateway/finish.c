@@ -31,7 +31,7 @@ static void put_names(const struct exchange *x, struct record *r)
 {
     struct str from = x->owner_kind == OWNER_CLIENT ? str_take(client_address(x), sizeof r->client - 1) : STR_NONE;
 
-    record_put(r->model, x->route.model);
+    record_put(r->model, x->route.asked.n ? x->route.asked : x->route.model);
     record_put(r->node, str_of(x->up.node_name));
     record_put(r->request_id, x->in.request_id);
     if (from.n)
@@ -64,9 +64,9 @@ void finish_record(struct exchange *x)
         r.status = x->tally.why ? (uint16_t)fail_status(x->tally.why) : 200;
     put_times(x, &r);
     put_names(x, &r);
-    if (r.why == FAIL_client_gone)
+    if (r.why == FAIL_client_gone && x->owner_kind != OWNER_TAPE)
         meter_add(x->worker->meter, COUNT_client_aborts, 1);
-    if (r.in_band_error)
+    if (r.in_band_error && x->owner_kind != OWNER_TAPE)
         meter_add(x->worker->meter, COUNT_in_band_errors, 1);
     if (x->settings->observe)
         meter_record(x->worker->meter, &r);

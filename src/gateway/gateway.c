@@ -1,5 +1,6 @@
 /* The gateway: workers, listeners, and the way in and out of running. */
 #include "base/log.h"
+#include "gateway/flight.h"
 #include "gateway/gateway_private.h"
 #include <signal.h>
 #include <stdio.h>
@@ -11,13 +12,17 @@ static void pools_init(void)
     client_pools_init();
     node_conn_pools_init();
     probe_pools_init();
+    task_pools_init();
     fanout_pools_init();
+    flight_pools_init();
 }
 
 static void pools_done(void)
 {
+    flight_pools_done();
     fanout_pools_done();
     probe_pools_done();
+    task_pools_done();
     node_conn_pools_done();
     client_pools_done();
     exchange_pools_done();

@@ -47,6 +47,24 @@ void choose_cancel(struct exchange *x);  /* takes a waiting ticket back */
 enum step choose_elsewhere(struct exchange *x, enum fail why); /* after a failed attempt: another node, or the truth */
 enum step choose_nobody_up(struct exchange *x, enum fail why); /* answers with each node's name and last error */
 
+/* unload.c */
+bool unload_asked(const struct exchange *x);
+enum step unload_enter(struct exchange *x);
+
+/* route.c: all that a ticket and an attempt are told of the request, once it is known which model it is for */
+void route_prepare(struct exchange *x);
+
+/* names.c: which model is asked for */
+/* What x->route.model stands for on this route. */
+struct str names_behind(const struct exchange *x);
+/* What x->route.model stands for is asked for: ticket and body say so. Failures of name_parse, FAIL_no_memory. */
+enum fail names_ask(struct exchange *x);
+/* Nobody can serve what was asked for, and why: true if something else is asked for now (then STEP_AGAIN). */
+bool names_fall_back(struct exchange *x, enum fail why);
+/* Bytes of an answer with the client's own name for the model; `room` comes in empty and is the caller's to free. False
+ * when memory is out. */
+bool names_restore(struct exchange *x, struct str *bytes, struct text *room);
+
 /* bodies.c */
 enum fail body_begin(struct exchange *x, uint64_t length); /* room for a body of known length */
 enum fail body_append(struct exchange *x, struct str piece);
@@ -94,7 +112,18 @@ void worker_maybe_drained(struct worker *w); /* a draining gateway stops when it
 void fanout_pools_init(void);
 void fanout_pools_done(void);
 
+/* follower.c */
+void follower_pools_init(void);
+void follower_pools_done(void);
+struct flight;
+void follower_leads(struct exchange *x, struct flight *flight); /* x may be NULL; NULL: it is over */
+
 /* probe.c */
 void probe_pools_init(void);
 void probe_pools_done(void);
 void probe_start(struct worker *w, const struct probe_order *o);
+
+/* task.c */
+void task_pools_init(void);
+void task_pools_done(void);
+void task_start(struct worker *w, const struct task_order *o);

@@ -19,6 +19,8 @@ void orders_carry_out(struct worker *w, struct orders *o)
     tell_decided(w, &o->decided);
     for (unsigned i = 0; i < o->probes; i++)
         probe_start(w, &o->probe[i]);
+    for (unsigned i = 0; i < o->tasks; i++)
+        task_start(w, &o->task[i]);
     if (o->more)
         fleet_turn_soon(w, worker_now(w));
     else if (o->next_turn != NEVER)

@@ -13,11 +13,11 @@
 
 /* ---- to the sink ------------------------------------------------------------------------------------------------- */
 
-/* Once the answer has begun nobody will ask for the request again: its memory goes back, unless the node is still
- * taking it in. */
+/* Once the answer has begun nobody will ask for the request again (unless it may be unsaid): its memory goes back, if
+ * the node is not still taking it in. */
 static void forget_request(struct exchange *x)
 {
-    if (!x->up.conn || conn_pending(&x->up.conn->conn))
+    if (!x->up.conn || conn_pending(&x->up.conn->conn) || x->sink->unsay)
         return;
     body_release(x);
     x->up.body = STR_NONE;
@@ -46,19 +46,36 @@ static void mind_slow_reader(struct exchange *x)
     }
 }
 
-static void push(struct exchange *x, struct str bytes, bool last)
+static void push_on(struct exchange *x, struct str bytes, bool last)
 {
     if (x->stage == STAGE_ATTEMPT)
         exchange_wake(x, STEP_NEXT);
     x->tally.last = worker_now(x->worker);
-    if (!x->tally.first)
+    if (!x->tally.first) {
         x->tally.first = x->tally.last;
+        if (x->ticket.lease.learns)
+            fleet_first(x->worker->gateway->fleet, &x->ticket.lease, x->tally.first);
+    }
     x->tally.bytes_out += bytes.n;
     if (last)
         x->out.complete = true;
     x->sink->push(x, bytes, last);
     if (!last)
         mind_slow_reader(x);
+}
+
+/* False: memory is out, and the exchange over or elsewhere. */
+static bool push(struct exchange *x, struct str bytes, bool last)
+{
+    struct text room = { 0 };
+    bool good = names_restore(x, &bytes, &room);
+
+    if (good)
+        push_on(x, bytes, last);
+    else
+        attempt_broken(x, FAIL_no_memory);
+    text_free(&room);
+    return good;
 }
 
 static void done(struct exchange *x, enum fail why)
@@ -90,17 +107,19 @@ static bool begins_as_last(const struct exchange *x, struct str head)
     return false;
 }
 
-/* The unfinished record has grown too large to be held back. */
-static void let_through(struct exchange *x)
+/* The unfinished record has grown too large to be held back. False: the exchange is over. */
+static bool let_through(struct exchange *x)
 {
     struct buf big = x->up.hold;
+    bool good;
 
     x->up.large_is_last = begins_as_last(x, buf_str(&big));
 
     x->up.hold = (struct buf){ 0 };
     x->up.let_through = true;
-    push(x, buf_str(&big), false);
+    good = push(x, buf_str(&big), false);
     buf_free(&big);
+    return good;
 }
 
 /* ---- unstreamed answers, and error answers ----------------------------------------------------------------------- */
@@ -139,7 +158,7 @@ static enum fail judge_whole(struct exchange *x, struct str body)
     struct json error = { 0 };
     enum record_mark mark = MARK_NONE;
 
-    if (x->owner_kind != OWNER_CLIENT)
+    if (!exchange_is_question(x))
         return OK; /* whoever asked judges for himself */
     if (x->route.row && x->route.row->flags & ROUTE_NO_RETRY)
         return OK; /* nobody else will be asked: the node's own words are the best there are */
@@ -153,15 +172,19 @@ static enum fail judge_whole(struct exchange *x, struct str body)
 static void whole_answer(struct exchange *x, struct str body)
 {
     enum fail why = judge_whole(x, body);
+    struct text room = { 0 };
 
+    if (!why && !names_restore(x, &body, &room))
+        why = FAIL_no_memory;
     if (why && !x->out.head_sent) {
         attempt_broken(x, why);
-        return;
+    } else {
+        x->out.length = (int64_t)body.n;
+        x->tally.records = 1;
+        push_on(x, body, true);
+        done(x, OK);
     }
-    x->out.length = (int64_t)body.n;
-    x->tally.records = 1;
-    push(x, body, true);
-    done(x, OK);
+    text_free(&room);
 }
 
 static void take_whole(struct exchange *x, struct str in, bool end)
@@ -177,8 +200,7 @@ static void take_whole(struct exchange *x, struct str in, bool end)
         return;
     }
     if (x->up.let_through) {
-        push(x, in, end);
-        if (end)
+        if (push(x, in, end) && end)
             done(x, OK);
     } else if (end) {
         whole_answer(x, buf_str(hold));
@@ -193,7 +215,7 @@ static void take_whole(struct exchange *x, struct str in, bool end)
 static void stream_ended(struct exchange *x)
 {
     if (x->up.failed_in_band) {
-        push(x, STR_NONE, true);
+        push_on(x, STR_NONE, true);
         done(x, FAIL_upstream_said);
         return;
     }
@@ -231,7 +253,8 @@ static bool take_records(struct exchange *x, struct str records, unsigned n)
     }
     x->tally.records += n;
     x->up.proven = mark == MARK_DONE && !x->up.failed_in_band;
-    push(x, records, x->up.proven);
+    if (!push(x, records, x->up.proven))
+        return false;
     if (!x->up.proven)
         return true;
     done(x, OK);
@@ -258,17 +281,13 @@ static bool take_first_part(struct exchange *x, struct str in, size_t whole, uns
 
 static bool take_rest(struct exchange *x, struct str rest)
 {
-    if (x->up.let_through) {
-        push(x, rest, false);
-        return true;
-    }
+    if (x->up.let_through)
+        return push(x, rest, false);
     if (rest.n && buf_append(&x->up.hold, rest)) {
         attempt_broken(x, FAIL_no_memory);
         return false;
     }
-    if (buf_len(&x->up.hold) > HOLD_MAX)
-        let_through(x);
-    return true;
+    return buf_len(&x->up.hold) <= HOLD_MAX || let_through(x);
 }
 
 /* The end of the large record, and perhaps more: what follows is clean again. */
@@ -279,8 +298,8 @@ static bool take_large_end(struct exchange *x, struct str in, unsigned n)
         return take_records(x, in, n);
     x->tally.records += n;
     x->up.proven = true;
-    push(x, in, true);
-    done(x, OK);
+    if (push(x, in, true))
+        done(x, OK);
     return false;
 }
 

@@ -1,6 +1,8 @@
 /* The route stage: what the body says - which model, streamed or not - and so what the ticket must ask for. */
 #include "gateway/gateway_private.h"
 
+#define PROMPT_BLOCKS 512 /* of about 1 KB: what comes behind is not told apart */
+
 static enum step bad_body(struct exchange *x, enum fail f, struct str detail)
 {
     /* Ollama's compatibility layers say just `EOF` where its own routes name the missing body (ollama-api 0). */
@@ -11,17 +13,12 @@ static enum step bad_body(struct exchange *x, enum fail f, struct str detail)
 
 static enum step name_the_model(struct exchange *x)
 {
-    struct name name;
-    enum fail f = name_parse(x->route.model, &name);
+    enum fail f = names_ask(x);
 
     /* an empty name: generate and delete know no such model, the others ask for one (ollama-api 1.3) */
     if (f == FAIL_model_required && (x->route.row->id == ROUTE_generate || x->route.row->id == ROUTE_delete))
         return answer_fail(x, FAIL_model_not_found, STR("model '' not found"));
-    if (f)
-        return answer_fail(x, f, STR_NONE);
-    x->ticket.model = str_dup(&x->arena, name_key(&name));
-    x->ticket.model_hash = str_hash(x->ticket.model);
-    return x->ticket.model.p ? STEP_NEXT : answer_fail(x, FAIL_no_memory, STR_NONE);
+    return f ? answer_fail(x, f, STR_NONE) : STEP_NEXT;
 }
 
 static enum step read_body(struct exchange *x)
@@ -41,6 +38,13 @@ static enum step read_body(struct exchange *x)
     return name_the_model(x);
 }
 
+static nsec max_wait(const struct exchange *x)
+{
+    bool said = x->route.rule && x->route.rule->max_wait != NOT_SAID;
+
+    return said ? x->route.rule->max_wait : x->settings->queue_max_wait;
+}
+
 /* Headers that only the gateway's own people may use (interface 2). */
 static void read_wishes(struct exchange *x)
 {
@@ -48,7 +52,7 @@ static void read_wishes(struct exchange *x)
 
     x->ticket.band = BAND_NORMAL;
     x->ticket.tenant = str_hash(client_address(x));
-    x->ticket.deadline = x->in.at + x->settings->queue_max_wait;
+    x->ticket.deadline = x->in.at + max_wait(x);
     if (x->settings->total_timeout)
         x->ticket.deadline = MIN(x->ticket.deadline, x->in.at + x->settings->total_timeout);
     if (x->in.deadline_ms.n && str_u64(x->in.deadline_ms, &ms) && ms < 86400000)
@@ -65,11 +69,61 @@ static void read_wishes(struct exchange *x)
         x->ticket.band = BAND_BATCH;
 }
 
-static void prepare_attempt(struct exchange *x)
+static const void *keep(struct exchange *x, const void *it, size_t n)
+{
+    void *at = arena_take(&x->arena, n);
+
+    return at ? memcpy(at, it, n) : NULL;
+}
+
+/* Does the node drop the model when it has answered? */
+static bool unloads(const struct peek *p)
+{
+    nsec keep_alive = 0;
+    bool set = false;
+
+    return p->keep_alive.kind != JSON_BAD && !keep_alive_read(p->keep_alive, &set, &keep_alive) && set && !keep_alive;
+}
+
+/* Blocks of the prompt, of which nodes may have the first in their caches. */
+static void hash_prompt(struct exchange *x)
+{
+    const struct peek *p = &x->route.peek;
+    struct str text = p->messages.raw.n ? p->messages.raw : p->prompt.raw.n ? p->prompt.raw : p->input.raw;
+    uint64_t blocks[PROMPT_BLOCKS];
+
+    x->ticket.path_n = prefix_path(text.p, text.n, x->ticket.model_hash, blocks, PROMPT_BLOCKS);
+    if (x->ticket.path_n)
+        x->ticket.path = keep(x, blocks, x->ticket.path_n * sizeof *blocks);
+    if (!x->ticket.path)
+        x->ticket.path_n = 0;
+    x->ticket.key = x->ticket.path_n ? x->ticket.path[0] : x->ticket.tenant;
+}
+
+/* What running the model takes: where it must be loaded, and how. */
+static void prepare_run(struct exchange *x)
+{
+    const struct route *r = x->route.row;
+    struct options o;
+
+    x->ticket.embeds = r->id == ROUTE_embed || r->id == ROUTE_embeddings || r->id == ROUTE_v1_embeddings;
+    x->ticket.spelled = x->route.asked;
+    x->ticket.output_tokens = x->route.peek.max_tokens;
+    options_read(&o, &x->route.peek, x->in.body);
+    if (o.hash)
+        x->ticket.options = keep(x, &o, sizeof o);
+    x->route.unloads = unloads(&x->route.peek);
+    x->ticket.runs = !unload_asked(x);
+    hash_prompt(x);
+}
+
+void route_prepare(struct exchange *x)
 {
     const struct route *r = x->route.row;
 
     x->ticket.arrived = x->in.at;
+    if (r->kind == KIND_MODEL)
+        prepare_run(x);
     x->ticket.ollama_only = !str_starts(r->path, STR("/v1/"));
     x->up.method = http_method_text(x->in.method);
     x->up.path = x->in.path;
@@ -92,6 +146,6 @@ enum step route_enter(struct exchange *x)
     if (s != STEP_NEXT)
         return s;
     read_wishes(x);
-    prepare_attempt(x);
+    route_prepare(x);
     return STEP_NEXT;
 }

@@ -40,6 +40,7 @@ void gateway_settings_free(struct gateway_settings **s)
     if (!*s)
         return;
     cors_done(&(*s)->cors);
+    model_rules_unref(&(*s)->rules);
     arena_done(&(*s)->arena);
     free(*s);
     *s = NULL;

@@ -2,8 +2,10 @@
  * exchanges that use it (they outlive loop turns by minutes): one plain counter per worker, written by that worker
  * alone; a replaced snapshot is freed when its counters are all zero. */
 #pragma once
+#include "api/aliases.h"
 #include "api/cors.h"
 #include "base/sys.h"
+#include "fleet/model_rules.h"
 
 struct gateway_settings {
     struct arena arena; /* of the strings below */
@@ -16,6 +18,9 @@ struct gateway_settings {
     nsec drain_grace;
     int pull_replicas; /* 0 = all */
     nsec queue_max_wait;
+    struct aliases *aliases;   /* in the arena; NULL: none */
+    struct model_rules *rules; /* a reference; NULL: none */
+    bool hedge_embeddings;
     struct str admin_key; /* empty: loopback only */
     struct str hosts;     /* comma list of further Host names that count as ours */
     bool metrics_public, observe;

@@ -70,9 +70,11 @@ static enum step one_model(struct exchange *x)
     size_t n = 0;
     enum step step;
 
-    if (!text || !http_unescape(x->route.rest, text, &n) || name_parse((struct str){ text, n }, &name))
+    if (!text || !http_unescape(x->route.rest, text, &n))
         return answer_fail(x, FAIL_bad_model_name, STR_NONE);
     x->route.model = (struct str){ text, n };
+    if (name_parse(names_behind(x), &name))
+        return answer_fail(x, FAIL_bad_model_name, STR_NONE);
     s = fleet_snapshot(x->worker->gateway->fleet, worker_now(x->worker));
     m = s ? find_model(s, name_key(&name)) : NULL;
     if (m)

@@ -13,16 +13,14 @@
  */
 #include "observe/access_log.h"
 
-#include "base/json.h"
 #include "base/log.h"
 #include "base/slab.h"
-#include "base/stamp.h"
 #include "base/sys.h"
+#include "observe/record_json.h"
 
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 #define RING_RECORDS 1024u
@@ -55,80 +53,15 @@ struct access_log {
 
 /* --- a line --- */
 
-static void put_text(struct json_out *j, const char *key, struct str s)
-{
-    json_key(j, key);
-    if (s.n)
-        json_put_str(j, s);
-    else
-        json_put_null(j);
-}
-
-static void put_ms(struct json_out *j, const char *key, uint32_t us)
-{
-    char z[16];
-    json_key(j, key);
-    json_put_raw(j, (struct str){ z, (size_t)snprintf(z, sizeof z, "%u.%03u", us / 1000, us % 1000) });
-}
-
-static void put_known(struct json_out *j, const char *key, int64_t v)
-{
-    json_key(j, key);
-    if (v >= 0)
-        json_put_i64(j, v);
-    else
-        json_put_null(j);
-}
-
-static void put_who(struct json_out *j, const struct record *r)
-{
-    char stamp[36], number[17];
-    struct str id = r->request_id.len ? record_text(r->request_id) : str_span(number, put_hex(number, r->id));
-    put_text(j, "ts", (struct str){ stamp, stamp_rfc3339(r->wall, stamp) });
-    put_text(j, "id", id);
-    put_text(j, "method", http_method_text((enum http_method)r->method));
-    put_text(j, "route", r->route < ROUTE_COUNT ? route_row((enum route_id)r->route)->name : STR_NONE);
-    put_text(j, "model", record_text(r->model));
-    put_text(j, "node", record_text(r->node));
-    put_known(j, "status", r->status);
-    put_text(j, "why", r->why ? fail_name((enum fail)r->why) : STR_NONE);
-    put_text(j, "client", (struct str){ r->client, strnlen(r->client, sizeof r->client) });
-}
-
-static void put_times(struct json_out *j, const struct record *r)
-{
-    put_ms(j, "total_ms", r->total_us);
-    put_ms(j, "queued_ms", r->queued_us);
-    put_ms(j, "connect_ms", r->connect_us);
-    put_ms(j, "node_ms", r->node_us);
-    if (r->first_us != UINT32_MAX)
-        put_ms(j, "first_ms", r->first_us);
-    else
-        put_text(j, "first_ms", STR_NONE);
-}
-
-static void put_amounts(struct json_out *j, const struct record *r)
-{
-    put_known(j, "tokens_in", r->tokens_in);
-    put_known(j, "tokens_out", r->tokens_out);
-    json_key(j, "bytes_in");
-    json_put_u64(j, r->bytes_in);
-    json_key(j, "bytes_out");
-    json_put_u64(j, r->bytes_out);
-    put_known(j, "attempts", r->attempts);
-    json_key(j, "stream");
-    json_put_bool(j, r->stream);
-    json_key(j, "simulated");
-    json_put_bool(j, r->simulated);
-}
-
 void access_log_line(struct text *t, const struct record *r)
 {
     struct json_out j = { .to = t };
     json_open(&j, '{');
-    put_who(&j, r);
-    put_times(&j, r);
-    put_amounts(&j, r);
+    record_json_who(&j, r);
+    record_json_times(&j, r);
+    record_json_amounts(&j, r);
+    record_json_known(&j, "attempts", r->attempts);
+    record_json_flags(&j, r);
     json_close(&j);
     text_putc(t, '\n');
 }

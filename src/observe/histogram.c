@@ -8,7 +8,10 @@
  *
  * Which bucket: how many bounds lie below. All 24 are compared without a branch, which the compiler does four at a
  * time; a binary search mispredicts, and is slower. The fine slots are 32 bits wide: a difference of two readings is
- * right as long as fewer than 2^32 times fell into one slot in between. */
+ * right as long as fewer than 2^32 times fell into one slot in between.
+ *
+ * Exemplars are four words and the xor of them: a reader that comes in between sees that they do not belong together
+ * and takes none, which needs no order between the writer's stores. */
 #include "observe/histogram.h"
 
 #include "base/slab.h"
@@ -41,8 +44,13 @@ static const struct histogram_bounds_list lists[] = {
 };
 /* clang-format on */
 
+enum { EXEMPLAR_TRACE_0, EXEMPLAR_TRACE_1, EXEMPLAR_WALL, EXEMPLAR_US, EXEMPLAR_CHECK, EXEMPLAR_WORDS };
+struct exemplar {
+    _Atomic uint64_t word[EXEMPLAR_WORDS];
+};
 struct histogram {
     const struct histogram_bounds_list *bounds;
+    struct exemplar *_Atomic exemplars; /* per bucket; NULL until the first trace */
     _Atomic uint64_t sum_us;
     _Atomic uint64_t bucket[HISTOGRAM_BOUNDS_MAX + 1];
     _Atomic uint32_t slot[HISTOGRAM_SLOTS];
@@ -71,6 +79,8 @@ struct histogram *histogram_new(enum histogram_bounds b)
 
 void histogram_free(struct histogram **h)
 {
+    if (*h)
+        free(atomic_load_explicit(&(*h)->exemplars, memory_order_relaxed));
     free(*h);
     *h = NULL;
 }
@@ -93,15 +103,72 @@ static unsigned slot_of(uint32_t us)
     return (shift + 1) * STEPS + ((us >> shift) & (STEPS - 1));
 }
 
-void histogram_record(struct histogram *h, uint32_t us)
+/* The bucket it fell into. */
+static unsigned record(struct histogram *h, uint32_t us)
 {
     us = MIN(us, (uint32_t)INT32_MAX);
-    _Atomic uint64_t *bucket = &h->bucket[bucket_of(h->bounds, (int32_t)us)];
+    unsigned number = bucket_of(h->bounds, (int32_t)us);
+    _Atomic uint64_t *bucket = &h->bucket[number];
     _Atomic uint32_t *slot = &h->slot[slot_of(us)];
     atomic_store_explicit(bucket, atomic_load_explicit(bucket, memory_order_relaxed) + 1, memory_order_relaxed);
     atomic_store_explicit(slot, atomic_load_explicit(slot, memory_order_relaxed) + 1, memory_order_relaxed);
     atomic_store_explicit(&h->sum_us, atomic_load_explicit(&h->sum_us, memory_order_relaxed) + us,
                           memory_order_relaxed);
+    return number;
+}
+
+void histogram_record(struct histogram *h, uint32_t us)
+{
+    record(h, us);
+}
+
+/* --- exemplars --- */
+
+static uint64_t word_of(const struct exemplar *e, unsigned i)
+{
+    return atomic_load_explicit(&e->word[i], memory_order_relaxed);
+}
+
+static uint64_t check_of(const uint64_t word[EXEMPLAR_CHECK])
+{
+    return ~(word[EXEMPLAR_TRACE_0] ^ word[EXEMPLAR_TRACE_1] ^ word[EXEMPLAR_WALL] ^ word[EXEMPLAR_US]);
+}
+
+static struct exemplar *exemplars_of(struct histogram *h)
+{
+    struct exemplar *e = atomic_load_explicit(&h->exemplars, memory_order_relaxed);
+    if (unlikely(!e) && !memory_strikes()) {
+        e = calloc(HISTOGRAM_BOUNDS_MAX + 1, sizeof *e);
+        atomic_store_explicit(&h->exemplars, e, memory_order_release);
+    }
+    return e;
+}
+
+void histogram_record_traced(struct histogram *h, uint32_t us, const uint8_t trace[HISTOGRAM_TRACE], nsec wall)
+{
+    unsigned bucket = record(h, us);
+    struct exemplar *e = exemplars_of(h);
+    if (!e || wall - (nsec)word_of(&e[bucket], EXEMPLAR_WALL) < SECOND(1))
+        return;
+    uint64_t word[EXEMPLAR_WORDS] = { [EXEMPLAR_WALL] = (uint64_t)wall, [EXEMPLAR_US] = us };
+    memcpy(&word[EXEMPLAR_TRACE_0], trace, HISTOGRAM_TRACE);
+    word[EXEMPLAR_CHECK] = check_of(word);
+    for (unsigned i = 0; i < EXEMPLAR_WORDS; i++)
+        atomic_store_explicit(&e[bucket].word[i], word[i], memory_order_relaxed);
+}
+
+bool histogram_exemplar(const struct histogram *h, unsigned bucket, struct histogram_exemplar *out)
+{
+    const struct exemplar *e = atomic_load_explicit(&h->exemplars, memory_order_acquire);
+    uint64_t word[EXEMPLAR_WORDS];
+    if (!e)
+        return false;
+    for (unsigned i = 0; i < EXEMPLAR_WORDS; i++)
+        word[i] = word_of(&e[bucket], i);
+    out->us = (uint32_t)word[EXEMPLAR_US];
+    out->wall = (nsec)word[EXEMPLAR_WALL];
+    memcpy(out->trace, &word[EXEMPLAR_TRACE_0], HISTOGRAM_TRACE);
+    return word[EXEMPLAR_CHECK] == check_of(word);
 }
 
 /* --- reading --- */

@@ -23,6 +23,17 @@ struct histogram;
 struct histogram *histogram_new(enum histogram_bounds b);
 void histogram_free(struct histogram **h);
 void histogram_record(struct histogram *h, uint32_t us);
+/* The same, and remembers who it was: one trace id per bucket, renewed at most once a second. Where memory for that is
+ * out only the time is counted. */
+#define HISTOGRAM_TRACE 16
+void histogram_record_traced(struct histogram *h, uint32_t us, const uint8_t trace[HISTOGRAM_TRACE], nsec wall);
+struct histogram_exemplar {
+    uint8_t trace[HISTOGRAM_TRACE];
+    uint32_t us;
+    nsec wall;
+};
+/* The one of a bucket (its number as in histogram_sum); false: none, or it is being written just now. */
+bool histogram_exemplar(const struct histogram *h, unsigned bucket, struct histogram_exemplar *out);
 
 /* What some histograms with the same bounds say together; zero to begin with. bucket[i] counts times in (bound i-1,
  * bound i], bucket[n] those above all; count is their sum, also while somebody writes. */

@@ -9,6 +9,7 @@
  * sample is counted nowhere. */
 #pragma once
 #include "base/buf.h"
+#include "base/list.h"
 #include "observe/record.h"
 
 /* Plain counters without labels that a room just adds to; METRIC_COUNTER rows of metric.def. */
@@ -59,3 +60,16 @@ struct metric_label {
 void metrics_sample(struct metrics_page *p, enum meter_family f, const struct metric_label *labels, unsigned n,
                     double value);
 void metrics_end(struct metrics_page *p);
+
+/* Rooms with rows of their own add themselves, embedded, at start, and take themselves off before what they show goes.
+ * Each collector writes whole families from a snapshot of its own; it is called by whoever scrapes, under the list's
+ * lock. */
+struct metrics_collector {
+    void (*collect)(struct metrics_page *p, void *arg);
+    void *arg;
+    struct list link; /* the list's */
+};
+void metrics_collector_add(struct metrics_collector *c);
+void metrics_collector_remove(struct metrics_collector *c);
+/* After metrics_meters, before metrics_end: all of them. */
+void metrics_collect(struct metrics_page *p);

@@ -1,10 +1,12 @@
 /* observe/meter_state.h - what is inside a meter, for meter.c, which writes, and metrics_meters.c, which reads from any
  * thread. */
 #pragma once
+#include "observe/gist.h"
 #include "observe/histogram.h"
 #include "observe/label_sets.h"
 #include "observe/meter.h"
 #include "observe/name_table.h"
+#include "observe/pulse.h"
 
 #define METER_MODELS 64
 #define METER_NODES  NAME_TABLE_MOST
@@ -29,13 +31,23 @@ extern const struct meter_histogram_row meter_histograms[HISTOGRAM_COUNT];
 struct meter_names {
     struct name_table *models, *nodes;
 };
+/* What is looked at for each node every second. */
+struct meter_node {
+    _Atomic uint64_t tokens; /* written */
+    struct gist first;
+};
 struct meter {
     const struct meter_names *names;
     _Atomic uint64_t counter[COUNT_COUNT];
-    _Atomic uint64_t retries[FAIL_COUNT], shed[FAIL_COUNT];
+    _Atomic uint64_t retries[FAIL_COUNT], shed[FAIL_COUNT], cache[CACHED_RESULTS];
+    _Atomic uint64_t total[TOTAL_OF_METERS]; /* over all labels */
+    struct gist time[TIME_COUNT];
+    _Atomic(struct meter_node *) node[NAME_FIRST + METER_NODES]; /* NULL until the first record */
     struct label_sets requests, tokens, upstream_errors;
     _Atomic(struct histogram *) histogram[HISTOGRAM_COUNT][METER_LABELS]; /* NULL until the first time */
 };
+
+unsigned meter_node_number(struct meter *m, struct str node, bool learn);
 
 /* Keys of label sets: up to four numbers of 16 bits. requests: route, method, status, model. tokens: model, node;
  * counts: input, output. upstream_errors: node, kind. */

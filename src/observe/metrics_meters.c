@@ -171,30 +171,63 @@ static struct str label_text(const struct meter_names *names, enum meter_by by, 
     return by == BY_MODEL ? name_table_name(names->models, (unsigned)label) : STR_NONE;
 }
 
+/* A bucket's latest exemplars of all workers. */
+struct exemplars {
+    bool any[HISTOGRAM_BOUNDS_MAX + 1];
+    struct histogram_exemplar latest[HISTOGRAM_BOUNDS_MAX + 1];
+};
+
+static void take_exemplars(struct exemplars *e, const struct histogram *h)
+{
+    struct histogram_exemplar one;
+    for (unsigned i = 0; i <= HISTOGRAM_BOUNDS_MAX; i++)
+        if (histogram_exemplar(h, i, &one) && one.wall > e->latest[i].wall) {
+            e->latest[i] = one;
+            e->any[i] = true;
+        }
+}
+
+/* One histogram, of all workers and one label value. */
+struct whole {
+    struct histogram_sum sum;
+    struct exemplars exemplars;
+};
+
+static void put_bucket(struct metrics_page *p, const struct metric *m, const struct metric_label *labels, unsigned n,
+                       uint64_t count, const struct whole *h, unsigned bucket)
+{
+    metric_sample_name(p, m, STR("_bucket"), labels, n);
+    text_u64(p->to, count);
+    if (p->open_metrics && h->exemplars.any[bucket])
+        metric_exemplar(p, &h->exemplars.latest[bucket]);
+    text_putc(p->to, '\n');
+}
+
 static void put_buckets(struct metrics_page *p, const struct metric *m, const struct histogram_bounds_list *bounds,
-                        const struct histogram_sum *sum, struct metric_label labels[2], unsigned n)
+                        const struct whole *h, struct metric_label labels[2], unsigned n)
 {
     uint64_t so_far = 0;
     char bound[16];
     for (unsigned i = 0; i < bounds->n; i++) {
-        so_far += sum->bucket[i];
+        so_far += h->sum.bucket[i];
         labels[n] = (struct metric_label){ "le", histogram_bound_text(bounds->us[i], bound) };
-        metric_sample_u64(p, m, STR("_bucket"), labels, n + 1, so_far);
+        put_bucket(p, m, labels, n + 1, so_far, h, i);
     }
     labels[n] = (struct metric_label){ "le", STR("+Inf") };
-    metric_sample_u64(p, m, STR("_bucket"), labels, n + 1, sum->count);
+    put_bucket(p, m, labels, n + 1, h->sum.count, h, bounds->n);
 }
 
 static void put_one_histogram(struct metrics_page *p, const struct meter_histogram_row *row, struct str label,
-                              const struct histogram_sum *sum)
+                              const struct whole *h)
 {
     static const char *const label_names[] = { [BY_MODEL] = "model", [BY_ROUTE] = "route" };
     const struct metric *m = metric_of(row->family);
+    const struct histogram_sum *sum = &h->sum;
     unsigned n = row->by != BY_NOTHING;
     struct metric_label labels[2] = {
         {n ? label_names[row->by] : "", label}
     };
-    put_buckets(p, m, histogram_bounds_of(row->bounds), sum, labels, n);
+    put_buckets(p, m, histogram_bounds_of(row->bounds), h, labels, n);
     metric_sample_name(p, m, STR("_sum"), labels, n);
     text_u64(p->to, sum->sum_us / 1000000);
     text_printf(p->to, ".%06u\n", (unsigned)(sum->sum_us % 1000000));
@@ -206,12 +239,14 @@ static void put_histograms(struct metrics_page *p, enum meter_histogram which, s
     const struct meter_histogram_row *row = &meter_histograms[which];
     metrics_family(p, row->family);
     for (int label = 0; label < METER_LABELS; label++) {
-        struct histogram_sum sum = { 0 };
+        struct whole whole = { 0 };
         for (unsigned i = 0; i < n; i++)
-            if (histogram_at(meters[i], which, label))
-                histogram_sum_up(&sum, histogram_at(meters[i], which, label));
-        if (sum.count)
-            put_one_histogram(p, row, label_text(meters[0]->names, row->by, label), &sum);
+            if (histogram_at(meters[i], which, label)) {
+                histogram_sum_up(&whole.sum, histogram_at(meters[i], which, label));
+                take_exemplars(&whole.exemplars, histogram_at(meters[i], which, label));
+            }
+        if (whole.sum.count)
+            put_one_histogram(p, row, label_text(meters[0]->names, row->by, label), &whole);
     }
 }
 
@@ -268,6 +303,16 @@ static void put_by_reason(struct metrics_page *p, enum meter_family f, size_t me
     }
 }
 
+static void put_cache(struct metrics_page *p, struct meter *const *meters, unsigned n)
+{
+    metrics_family(p, FAMILY_cache_requests);
+    for (unsigned result = CACHED_NONE + 1; result < CACHED_RESULTS; result++) {
+        struct metric_label label = { "result", record_cache_name(result) };
+        metric_sample_u64(p, metric_of(FAMILY_cache_requests), STR_NONE, &label, 1,
+                          counted(meters, n, offsetof(struct meter, cache), result));
+    }
+}
+
 static void put_counters(struct metrics_page *p, struct meter *const *meters, unsigned n)
 {
     for (unsigned c = 0; c < COUNT_COUNT; c++) {
@@ -284,5 +329,6 @@ void metrics_meters(struct metrics_page *p, struct meter *const *meters, unsigne
         put_histograms(p, (enum meter_histogram)h, meters, n);
     put_by_reason(p, FAMILY_retries, offsetof(struct meter, retries), meters, n);
     put_by_reason(p, FAMILY_shed, offsetof(struct meter, shed), meters, n);
+    put_cache(p, meters, n);
     put_counters(p, meters, n);
 }

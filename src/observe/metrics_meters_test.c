@@ -102,7 +102,7 @@ static void families_are_whole(void **state)
             assert_true(family.n && str_starts(line, family));
         }
     }
-    assert_int_equal(families, 11 + COUNT_COUNT);
+    assert_int_equal(families, 12 + COUNT_COUNT);
     assert_int_equal(count_lines(text_str(&page), "# HELP "), count_lines(text_str(&page), "# TYPE "));
     assert_int_equal(count_lines(text_str(&page), "# EOF"), 1);
     assert_true(has_line(text_str(&page), "# TYPE ollamamax_requests counter"));

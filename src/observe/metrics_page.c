@@ -200,6 +200,15 @@ void metric_sample_u64(struct metrics_page *p, const struct metric *m, struct st
     text_putc(p->to, '\n');
 }
 
+void metric_exemplar(struct metrics_page *p, const struct histogram_exemplar *e)
+{
+    text_put(p->to, STR(" # {trace_id=\""));
+    for (unsigned i = 0; i < HISTOGRAM_TRACE; i++)
+        text_printf(p->to, "%02x", e->trace[i]);
+    text_printf(p->to, "\"} %u.%06u %lld.%03u", e->us / 1000000, e->us % 1000000, (long long)(e->wall / SECOND(1)),
+                (unsigned)(e->wall % SECOND(1) / MSEC(1)));
+}
+
 /* The shortest decimal that reads back as the same number. */
 static void put_number(struct text *t, double v)
 {

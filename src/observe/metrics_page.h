@@ -1,6 +1,7 @@
 /* observe/metrics_page.h - writing families and samples, for those who write /metrics from meters. Others use
  * observe/meter.h. */
 #pragma once
+#include "observe/histogram.h"
 #include "observe/meter.h"
 
 enum metric_type { TYPE_COUNTER, TYPE_GAUGE, TYPE_HISTOGRAM };
@@ -15,3 +16,5 @@ void metric_sample_name(struct metrics_page *p, const struct metric *m, struct s
                         const struct metric_label *labels, unsigned n);
 void metric_sample_u64(struct metrics_page *p, const struct metric *m, struct str suffix,
                        const struct metric_label *labels, unsigned n, uint64_t value);
+/* OpenMetrics only, behind the number of a bucket: ` # {trace_id="..."} 0.25 1700000000.123`. */
+void metric_exemplar(struct metrics_page *p, const struct histogram_exemplar *e);

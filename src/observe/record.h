@@ -8,7 +8,34 @@
 #define RECORD_MODEL   56
 #define RECORD_NODE    32
 #define RECORD_REQUEST 36
-enum record_owner { OWNER_CLIENT, OWNER_PARENT, OWNER_FLEET }; /* only a client's count as requests */
+#define RECORD_TRACE   16
+/* What the cache had to do with it; only looks (hit, stale, joined, miss) count towards the hit ratio. */
+enum record_cache {
+    CACHED_NONE, /* not asked */
+    CACHED_HIT,
+    CACHED_STALE,
+    CACHED_JOINED, /* followed somebody else's running answer */
+    CACHED_MISS,
+    CACHED_BYPASS, /* may not be cached */
+    CACHED_RESULTS
+};
+static inline struct str record_cache_name(unsigned result)
+{
+    static const struct str name[CACHED_RESULTS] = {
+        [CACHED_HIT] = {"hit",     3},
+        [CACHED_STALE] = { "stale",  5},
+        [CACHED_JOINED] = { "joined", 6},
+        [CACHED_MISS] = { "miss",   4},
+        [CACHED_BYPASS] = { "bypass", 6}
+    };
+    return result < CACHED_RESULTS ? name[result] : STR_NONE;
+}
+enum record_owner {
+    OWNER_CLIENT,
+    OWNER_PARENT,
+    OWNER_FLEET,
+    OWNER_TAPE /* what clients asked, answered onto a tape */
+};             /* only a client's count as requests */
 struct record {
     nsec wall;                     /* when the request's head was complete, since 1970 */
     uint64_t id;                   /* exchange id */
@@ -26,7 +53,8 @@ struct record {
     uint16_t status;               /* sent, or 499 when the client left before */
     uint16_t why;                  /* enum fail */
     uint8_t route, method, attempts, owner;
-    bool stream, simulated, retried, in_band_error;
+    bool stream : 1, simulated : 1, retried : 1, in_band_error : 1;
+    uint8_t cache; /* enum record_cache */
     struct {
         uint8_t len;
         char text[RECORD_MODEL - 1];
@@ -39,7 +67,8 @@ struct record {
         uint8_t len;
         char text[RECORD_REQUEST - 1];
     } request_id;
-    char client[24]; /* address as text, NUL-terminated, cut off */
+    char client[24];             /* address as text, NUL-terminated, cut off */
+    uint8_t trace[RECORD_TRACE]; /* W3C trace id; zeros: none */
 };
 _Static_assert(sizeof(struct record) <= 256, "a record stays within 256 bytes");
 #define record_put(field, s)                                                                                           \

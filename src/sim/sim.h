@@ -50,6 +50,7 @@ struct sim_model {
     bool deleted; /* no longer installed; freed with its last user */
     bool giving;
     uint32_t context, dimensions;
+    uint64_t manner;          /* as of the run that loaded it */
     nsec keep_alive, expires; /* expires: loop time, NEVER */
     struct timer timer;       /* the end of its load, or its expiry */
     struct sim_slot *slots;
@@ -70,6 +71,8 @@ void sim_model_pin(struct sim_model *m);
 enum fail sim_model_want(struct sim_run *r);
 /* The run has its model loaded; leads to sim_run_slotted, now or later. */
 void sim_model_want_slot(struct sim_run *r);
+/* Is its model loaded as it wants it? */
+bool sim_model_suits(const struct sim_run *r);
 /* Wherever the run is: out of queues, its slot free, a load that it started undone. */
 void sim_model_leave(struct sim_run *r);
 /* The machine has died: nothing is loaded any more. No client is left. */
@@ -105,6 +108,7 @@ struct sim_run {
     struct str echo;   /* the model's name as the client spelled it, a JSON string */
     struct str prompt; /* raw; gone once the run has its slot, unless it must wait: then in the arena */
     uint32_t context;  /* num_ctx */
+    uint64_t manner;   /* hash of the other options that make a load; 0: none */
     bool stream, wants_usage, only_load, raw, base64, keep_set;
     nsec keep;
     uint64_t *inputs; /* embeddings: a hash for each text */

@@ -204,6 +204,7 @@ static void put_counts(struct json_out *j, const struct simnode_stats *s)
         { "aborted",     s->aborted    },
         { "tokens",      s->tokens     },
         { "loads",       s->loads      },
+        { "unloads",     s->unloads    },
         { "load_aborts", s->load_aborts},
         { "evictions",   s->evictions  },
         { "expiries",    s->expiries   },

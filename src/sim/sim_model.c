@@ -7,7 +7,8 @@
  * Rules, from ollama-api section 4: a request for a loaded model passes by the pending ones; loads are serial, so
  * everything pending stands behind the one that loads; the victim is the idle model with the shortest keep_alive, else
  * the busy one with the shortest, which is waited for; a model needs all of its room in VRAM, or the card for itself;
- * who leaves takes along the load he started, and the next in line starts it anew. Another num_ctx is another load. */
+ * who leaves takes along the load he started, and the next in line starts it anew. Another num_ctx is another load, and
+ * so is another num_gpu and the like. */
 #include "sim/sim.h"
 #include <openssl/evp.h>
 #include <stdio.h>
@@ -108,6 +109,7 @@ static void unload(struct sim_model *m)
     struct simnode *n = m->node;
     n->vram_used -= sim_model_vram(m);
     n->stats.loaded -= m->residency == MODEL_LOADED;
+    n->stats.unloads += m->residency == MODEL_LOADED;
     m->residency = MODEL_OUT;
     m->leaving = false;
     m->keep_alive = KEEP_ALIVE_USUAL;
@@ -225,6 +227,12 @@ static void timed(struct timer *t)
     }
 }
 
+bool sim_model_suits(const struct sim_run *r)
+{
+    const struct sim_model *m = r->model;
+    return m->residency == MODEL_LOADED && m->context == r->context && m->manner == r->manner;
+}
+
 static nsec load_time(const struct sim_model *m)
 {
     const struct simnode *n = m->node;
@@ -240,6 +248,7 @@ static void begin_load(struct sim_run *r)
     r->stage = RUN_LOADING;
     m->residency = MODEL_LOADING;
     m->context = r->context;
+    m->manner = r->manner;
     m->keep_alive = KEEP_ALIVE_USUAL;
     n->vram_used += sim_model_vram(m);
     if (load_time(m) > 0)
@@ -299,7 +308,7 @@ static bool serve_first(struct simnode *n, struct sim_run *r)
     struct sim_model *m = r->model;
     if (m->residency == MODEL_LOADING)
         return false;
-    if (m->residency == MODEL_LOADED && m->context == r->context) {
+    if (sim_model_suits(r)) {
         take_from_pending(r);
         sim_run_loaded(r);
         return true;
@@ -330,7 +339,7 @@ enum fail sim_model_want(struct sim_run *r)
 {
     struct sim_model *m = r->model;
     struct simnode *n = m->node;
-    bool at_once = m->residency == MODEL_LOADED && m->context == r->context;
+    bool at_once = sim_model_suits(r);
     if (!at_once && n->n_pending >= PENDING_MAX)
         return FAIL_queue_full;
     m->users++;

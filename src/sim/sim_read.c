@@ -3,6 +3,7 @@
  * The order of the checks is Ollama's, since clients see which of two errors wins: body, fields, model name, model,
  * ability, and only then the empty prompt that loads or unloads. Texts are from its server/routes.go and
  * middleware/openai.go (2026-08), api/types.go for the types of options. */
+#include "api/options.h"
 #include "sim/sim.h"
 #include <xxhash.h>
 #include <zstd.h>
@@ -195,6 +196,18 @@ static uint32_t context_of(const struct sim_client *c, const struct peek *p)
     return (uint32_t)MIN(MAX(wanted, 4), r->model->can & CAN_EMBED ? 2048 : CONTEXT_MAX);
 }
 
+/* The context has been seen to: it counts as what it comes to, the others as what they say. */
+static uint64_t manner_of(const struct sim_client *c, const struct peek *p, struct str body)
+{
+    struct options o;
+    options_read(&o, p, body);
+    struct str others = str_drop(options_text(&o), 1);
+    if (str_starts(others, STR("\"num_ctx\":")))
+        str_cut(&others, ',');
+    bool none = c->node->kind != SIM_OLLAMA || (!others.n && o.shift == TRI_UNSET);
+    return none ? 0 : XXH3_64bits_withSeed(others.p, others.n, (uint64_t)o.shift + 1);
+}
+
 /* ---- the run ----------------------------------------------------------------------------------------------------- */
 
 static struct json prompt_of(const struct peek *p)
@@ -243,7 +256,7 @@ static bool is_too_long(const struct sim_run *r, struct str body)
     return r->prompt_tokens > r->context && json_get(json_parse(body, NULL), STR("truncate")).kind == JSON_FALSE;
 }
 
-static void fill_run(struct sim_client *c, const struct peek *p)
+static void fill_run(struct sim_client *c, const struct peek *p, struct str body)
 {
     struct sim_run *r = &c->run;
     struct str prompt = prompt_of(p).raw;
@@ -255,6 +268,7 @@ static void fill_run(struct sim_client *c, const struct peek *p)
     r->hash = hash_of(r, prompt);
     r->prompt_tokens = (uint32_t)MAX(MIN(p->text_bytes / 4, UINT32_MAX), 1);
     r->context = context_of(c, p);
+    r->manner = manner_of(c, p, body);
     r->only_load = p->empty_prompt || (c->route->id == ROUTE_v1_completions && str_eq(prompt, STR("\"\"")));
     r->stream = r->stream && !r->only_load; /* one object, whatever was asked for */
 }
@@ -297,7 +311,7 @@ void sim_work_begin(struct sim_client *c, struct str body, const struct sim_voic
     *r = (struct sim_run){ .voice = v };
     if (!unpack_body(c, &body) || !sim_read_body(c, body, &p) || !fields_are_good(c, &p) || !find_model(c, &p))
         return;
-    fill_run(c, &p);
+    fill_run(c, &p, body);
     enum fail f = plan(c, &p, body);
     if (f == FAIL_bad_value)
         sim_reply_error(c, 400, "\"%.*s\" does not support thinking", STR_ARG(p.model));

@@ -130,8 +130,7 @@ void sim_run_loaded(struct sim_run *r)
 bool sim_run_may_begin(const struct sim_run *r)
 {
     const struct sim_model *m = r->model;
-    return m->residency == MODEL_LOADED && m->context == r->context && list_empty(&m->waiting) &&
-           !list_empty(&m->free_slots);
+    return sim_model_suits(r) && list_empty(&m->waiting) && !list_empty(&m->free_slots);
 }
 
 void sim_run_start(struct sim_client *c)

@@ -5,7 +5,8 @@
  * or a tool can be called, the text is made beforehand and cut into tokens of a few bytes.
  *
  * How many: what num_predict or max_tokens say, exactly, since whoever measures says so; without them about 24. In
- * Anthropic's dialect the number has to be given and is a bound. */
+ * Anthropic's dialect the number has to be given and is a bound. Where stop sequences are given the answer is made
+ * beforehand as well, and ends before the first of them. */
 #include "base/utf8.h"
 #include "sim/sim.h"
 
@@ -242,8 +243,65 @@ static void plan_length(struct sim_client *c, uint32_t limit)
     r->think_tokens = MIN(r->think_tokens, r->tokens);
 }
 
+/* ---- planning: stop sequences ------------------------------------------------------------------------------------ */
+
+static struct json stops_of(const struct sim_client *c, const struct peek *p, struct str body)
+{
+    if (c->route->dialect == DIALECT_OLLAMA)
+        return json_get(p->options, STR("stop"));
+    if (str_find(body, STR("\"stop")) < 0)
+        return (struct json){ .kind = JSON_BAD };
+    return json_get(json_parse(body, NULL),
+                    c->route->dialect == DIALECT_ANTHROPIC ? STR("stop_sequences") : STR("stop"));
+}
+
+/* Where the text ends because of this one; the end of the text if it is not in it. */
+static size_t stop_at(struct sim_client *c, struct str text, struct json stop)
+{
+    struct str word = stop.kind == JSON_STRING ? json_text(&c->arena, stop) : STR_NONE;
+    ssize_t at = word.n ? str_find(text, word) : -1;
+    return at < 0 ? text.n : (size_t)at;
+}
+
+static size_t first_stop(struct sim_client *c, struct str text, struct json stops)
+{
+    size_t end = stop_at(c, text, stops);
+    struct json_walk w = json_walk(stops);
+    while (stops.kind == JSON_ARRAY && json_next(&w))
+        end = MIN(end, stop_at(c, text, w.value));
+    return end;
+}
+
+static void put_answer(struct text *t, const struct sim_run *r)
+{
+    if (r->text.p)
+        text_put(t, str_take(r->text, piece_at(r->text, r->tokens - r->think_tokens)));
+    for (uint32_t i = r->think_tokens; !r->text.p && i < r->tokens; i++)
+        put_word(t, r, i);
+}
+
+static enum fail stop_early(struct sim_client *c, struct json stops)
+{
+    struct sim_run *r = &c->run;
+    struct text t = { 0 };
+    put_answer(&t, r);
+    size_t end = first_stop(c, text_str(&t), stops);
+    enum fail f = t.failed ? t.failed : OK;
+    if (!f && end < text_str(&t).n) {
+        r->text = str_dup(&c->arena, str_take(text_str(&t), end));
+        r->tokens = r->think_tokens + (uint32_t)((end + TOKEN_BYTES - 1) / TOKEN_BYTES);
+        r->cut = false;
+        f = r->text.p ? OK : FAIL_no_memory;
+    }
+    text_free(&t);
+    return f;
+}
+
+/* ---- the plan ---------------------------------------------------------------------------------------------------- */
+
 enum fail sim_words_plan(struct sim_client *c, const struct peek *p, struct str body)
 {
+    struct json stops = stops_of(c, p, body);
     struct json whole = { .kind = JSON_BAD }, schema;
     if (p->has_tools || p->think_set)
         whole = json_parse(body, NULL);
@@ -252,7 +310,9 @@ enum fail sim_words_plan(struct sim_client *c, const struct peek *p, struct str 
         f = choose_tool(c, p, json_get(whole, STR("tools")));
     if (!f && !c->run.tool.p && wants_json(p->format, &schema))
         f = write_json(c, schema);
-    if (!f)
-        plan_length(c, p->max_tokens);
-    return f;
+    if (f)
+        return f;
+    plan_length(c, p->max_tokens);
+    bool may_stop = !c->run.tool.p && (stops.kind == JSON_STRING || stops.kind == JSON_ARRAY);
+    return may_stop ? stop_early(c, stops) : OK;
 }

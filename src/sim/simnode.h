@@ -45,11 +45,11 @@ enum fail simnode_open(struct loop *l, const struct simnode_spec *spec, struct s
 void simnode_close(struct simnode **n);
 
 struct simnode_stats {
-    uint64_t requests; /* answered or refused, probes included */
-    uint64_t works;    /* of them model work */
-    uint64_t aborted;  /* model work whose client left */
-    uint64_t tokens;   /* said */
-    uint64_t loads, load_aborts, evictions, expiries, prefix_hits;
+    uint64_t requests;                                                      /* answered or refused, probes included */
+    uint64_t works;                                                         /* of them model work */
+    uint64_t aborted;                                                       /* model work whose client left */
+    uint64_t tokens;                                                        /* said */
+    uint64_t loads, unloads, load_aborts, evictions, expiries, prefix_hits; /* unloads: for any reason */
     unsigned active, queued; /* model work: in a slot; waiting for a slot or a load */
     unsigned connections, loaded;
 };

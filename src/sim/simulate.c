@@ -154,7 +154,7 @@ static void node_up(struct simulation *s, uint32_t n, bool up)
 static void introduce_nodes(struct simulation *s)
 {
     for (uint32_t m = 0; m < s->spec->models; m++)
-        scheduler_model(s->scheduler, m, (uint64_t)(s->spec->size_gb[m % s->spec->sizes] * 1e9), SCHEDULER_POLICIES);
+        scheduler_model(s->scheduler, m, (uint64_t)(s->spec->size_gb[m % s->spec->sizes] * 1e9), SCHEDULER_POLICIES, 0);
     for (uint32_t n = 0; n < s->spec->nodes; n++)
         node_up(s, n, true);
 }

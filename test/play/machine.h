@@ -5,6 +5,7 @@
  * begins, and the test says how it goes on. What holds at every end, checked by finish(): no exchange, lease, pin,
  * connection or object is left. */
 #pragma once
+#include "base/tape.h"
 #include "gateway/gateway_private.h"
 #include "world.h"
 #include <setjmp.h>
@@ -31,7 +32,8 @@ struct machine {
     struct http_body body_in; /* the upload's */
     char first_bytes[16];
     int refuses; /* status of delete and copy; 0: as the models say */
-    unsigned asked_tags, pulls, creates, copies, deletes, heads;
+    bool serves; /* its models are loaded: it answers chats */
+    unsigned asked_tags, pulls, creates, copies, deletes, heads, chats;
     char body[512]; /* of the last request with one */
 };
 static struct machine machines[3];
@@ -64,15 +66,14 @@ static inline void respond(struct peer *p, int status, const char *body)
                strlen(body), body);
 }
 
-static inline void send_tags(struct machine *m, struct peer *p)
+static inline void send_models(struct machine *m, struct peer *p)
 {
     char text[2048] = "";
-    m->asked_tags++;
     for (unsigned i = 0; i < 8; i++)
         if (m->model[i][0])
             sprintf(text + strlen(text),
                     "%s{\"name\":\"%s\",\"model\":\"%s\",\"modified_at\":\"2026-01-02T03:04:05Z\",\"size\":1,"
-                    "\"digest\":\"d\"}",
+                    "\"digest\":\"d\",\"expires_at\":\"2318-01-01T00:00:00Z\",\"size_vram\":1}",
                     text[0] ? "," : "", m->model[i], m->model[i]);
     char *all = NULL;
     assert_true(asprintf(&all, "{\"models\":[%s]}", text) > 0);
@@ -142,9 +143,13 @@ static inline void handle(struct machine *m, struct peer *p, const char *line)
     if (!strncmp(line, "GET /api/version", 16)) {
         respond(p, 200, "{\"version\":\"0.12.3\"}");
     } else if (!strncmp(line, "GET /api/tags", 13)) {
-        send_tags(m, p);
+        m->asked_tags++;
+        send_models(m, p);
     } else if (!strncmp(line, "GET /api/ps", 11)) {
-        respond(p, 200, "{\"models\":[]}");
+        m->serves ? send_models(m, p) : respond(p, 200, "{\"models\":[]}");
+    } else if (m->serves && !strncmp(line, "POST /", 6)) {
+        m->chats++;
+        m->work = p;
     } else if (!strncmp(line, "POST /api/pull", 14)) {
         m->pulls++;
         begins(m, p, "{\"status\":\"pulling manifest\"}");
@@ -289,12 +294,14 @@ static inline void pools_begin(void)
 {
     arena_pools_init();
     buf_pools_init();
+    tape_pools_init();
     conn_pools_init();
 }
 
 static inline void pools_end(void)
 {
     conn_pools_done();
+    tape_pools_done();
     buf_pools_done();
     arena_pools_done();
 }

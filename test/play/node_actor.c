@@ -577,6 +577,15 @@ static bool obey_network(struct node_actor *n, const struct line *l)
     return true;
 }
 
+/* Everything it has is loaded, unless the names begin with `cold`. */
+static void has(struct node_actor *n, const struct line *l, unsigned from)
+{
+    bool cold = from < l->n && word_is(&l->w[from], "cold");
+    n->models_n = take_names(n->models, l, from + cold);
+    n->loaded_n = cold ? 0 : n->models_n;
+    memcpy(n->loaded, n->models, sizeof n->loaded);
+}
+
 static bool obey(struct node_actor *n, const struct line *l)
 {
     if (obey_network(n, l))
@@ -589,7 +598,7 @@ static bool obey(struct node_actor *n, const struct line *l)
     } else if (is_command(l, "resets", "kept")) {
         close_wires(n, true, CLOSE_RESET);
     } else if (is_command(l, "has", NULL)) {
-        n->models_n = take_names(n->models, l, 2);
+        has(n, l, 2);
     } else if (is_command(l, "loaded", NULL)) {
         n->loaded_n = take_names(n->loaded, l, 2);
     } else if (is_command(l, "probes", "after") && l->n > 3) {
@@ -608,6 +617,8 @@ void node_does(struct node_actor *n, const struct line *l)
         take_directions(n, l);
 }
 
+#define NODE_LINE "node NAME [is llamacpp | is gateway] [slots N | learns] has [cold] MODEL, ..."
+
 void node_enters(const struct line *l)
 {
     struct node_actor *n = calloc(1, sizeof *n);
@@ -615,7 +626,7 @@ void node_enters(const struct line *l)
     unsigned no = 1, i = 2;
     assume(n);
     if (l->n < 3)
-        line_wrong(l, "node NAME [is llamacpp | is gateway] has MODEL, ...");
+        line_wrong(l, NODE_LINE);
     list_each (link, &stage.nodes)
         no++;
     snprintf(at, sizeof at, "10.0.0.%u:11434", no);
@@ -624,9 +635,13 @@ void node_enters(const struct line *l)
     bool is_gateway = word_is(&l->w[2], "is") && l->n > 3 && word_is(&l->w[3], "gateway");
     n->is_ollama = !word_is(&l->w[2], "is");
     i += n->is_ollama ? 0 : 2;
+    if (i + 1 < l->n && (word_is(&l->w[i], "slots") || word_is(&l->w[i], "learns"))) {
+        n->slots = word_is(&l->w[i], "slots") ? (int)word_number(l, &l->w[i + 1]) : -1;
+        i += n->slots < 0 ? 1 : 2;
+    }
     if (i >= l->n || !word_is(&l->w[i], "has"))
-        line_wrong(l, "node NAME [is llamacpp | is gateway] has MODEL, ...");
-    n->models_n = take_names(n->models, l, i + 1);
+        line_wrong(l, NODE_LINE);
+    has(n, l, i + 1);
     list_init(&n->seen);
     list_init(&n->replies);
     list_push(&stage.nodes, &n->link);

@@ -59,6 +59,23 @@ static void coarse_network(size_t least)
     stage.segments = least;
 }
 
+/* NAME=MODEL; one of each is enough for a play. */
+static void set_names(struct str pair, bool fallback)
+{
+    struct gateway_settings *s = stage.settings;
+    struct alias alias = { .model = pair };
+    struct model_rule rule;
+    alias.name = str_cut(&alias.model, '=');
+    rule = model_rule_none(alias.name);
+    rule.fallback = &alias.model;
+    rule.fallbacks = 1;
+    if (!fallback)
+        s->aliases = aliases_new(&s->arena, &alias, 1);
+    else if (model_rules_new(&rule, 1, &s->rules))
+        stage.out_of_memory = true;
+    stage.out_of_memory |= !fallback && !s->aliases;
+}
+
 static void set(const struct line *l)
 {
     if (l->n != 3 || stage.opened)
@@ -73,10 +90,12 @@ static void set(const struct line *l)
             put_value((char *)&stage.fleet_settings + fleet_rows[i].at, fleet_rows[i].kind, l);
             return;
         }
-    if (word_is(&l->w[1], "segments"))
+    if (stage.settings && (word_is(&l->w[1], "alias") || word_is(&l->w[1], "fallback")))
+        set_names(word_str(&l->w[2]), word_is(&l->w[1], "fallback"));
+    else if (word_is(&l->w[1], "segments"))
         coarse_network((size_t)word_number(l, &l->w[2]));
-    else if (word_is(&l->w[1], "policy"))
-        stage.fleet_settings.policy = word_str(&l->w[2]);
+    else if (word_is(&l->w[1], "policy") && scheduler_policy_named(word_str(&l->w[2]), &stage.fleet_settings.policy))
+        return;
     else if (word_is(&l->w[1], "retry_budget"))
         stage.fleet_settings.retry_budget_ratio = stage.fleet_settings.retry_budget_rate =
             (double)word_number(l, &l->w[2]);

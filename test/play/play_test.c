@@ -7,6 +7,7 @@
  * A failure prints the words that run it alone. */
 #include "base/arena.h"
 #include "base/buf.h"
+#include "base/tape.h"
 #include "net/conn.h"
 #include "play.h"
 #include <stdio.h>
@@ -147,6 +148,7 @@ int main(int argc, char **argv)
 {
     arena_pools_init();
     buf_pools_init();
+    tape_pools_init();
     conn_pools_init();
     int i = read_options(argc, argv);
     if (told.tell)
@@ -155,6 +157,7 @@ int main(int argc, char **argv)
         play_file(argv[i]);
     free(play_counts().bytes);
     conn_pools_done();
+    tape_pools_done();
     buf_pools_done();
     arena_pools_done();
     printf("plays: %u passed, %u failed\n", passed, failed);

@@ -6,6 +6,7 @@
  *     random_test [--seed N [--show | --tell]] */
 #include "base/arena.h"
 #include "base/buf.h"
+#include "base/tape.h"
 #include "net/conn.h"
 #include "play.h"
 #include <stdarg.h>
@@ -265,6 +266,7 @@ int main(int argc, char **argv)
     unsigned seeds = sweep && *sweep == '1' ? SEEDS_SWEPT : SEEDS, passed = 0, failed = 0;
     arena_pools_init();
     buf_pools_init();
+    tape_pools_init();
     conn_pools_init();
     if (argc > 2 && strcmp(argv[1], "--seed") == 0)
         *(play_alone(argc, argv) ? &passed : &failed) += 1;
@@ -274,6 +276,7 @@ int main(int argc, char **argv)
     free(text.p);
     free(play_counts().bytes);
     conn_pools_done();
+    tape_pools_done();
     buf_pools_done();
     arena_pools_done();
     printf("random plays: %u passed, %u failed (%u answers whole, %u broken, %u under way at the end, %u requests "

@@ -126,6 +126,38 @@ static void formats_are_kept_to(void **state)
     finish();
 }
 
+static struct str said(struct reply a, const char *const *path, size_t n)
+{
+    struct json v = json_parse(a.body, NULL);
+    for (size_t i = 0; i < n; i++)
+        v = v.kind == JSON_ARRAY ? json_parse(str_drop(v.raw, 1), NULL) : json_get(v, str_of(path[i]));
+    assert_int_equal(v.kind, JSON_STRING);
+    return json_text(&kept, v);
+}
+#define said_at(a, ...) said(a, (const char *const[]){ __VA_ARGS__ }, ARRAY_LEN(((const char *const[]){ __VA_ARGS__ })))
+
+static void answers_end_before_a_stop_sequence(void **state)
+{
+    char body[300];
+    open_usual();
+    struct reply a = get_answer("POST /api/generate", "{\"model\":\"llama3.2\",\"prompt\":\"x\",\"stream\":false}");
+    struct str all = said_at(a, "response"), stop = str_take(str_drop(all, 30), 6);
+    struct str want = str_take(all, (size_t)str_find(all, stop));
+    snprintf(body, sizeof body,
+             "{\"model\":\"llama3.2\",\"prompt\":\"x\",\"stream\":false,\"options\":{\"stop\":[\"never\",\"%.*s\"]}}",
+             STR_ARG(stop));
+    a = get_answer("POST /api/generate", body);
+    assert_true(str_eq(said_at(a, "response"), want));
+    assert_holds(a.body, "\"done_reason\":\"stop\"");
+    a = get_answer("POST /v1/chat/completions", "{\"model\":\"llama3.2\"," USER("x") ",\"stop\":\"[simul\"}");
+    assert_int_equal(said_at(a, "choices", "0", "message", "content").n, 0);
+    assert_holds(a.body, "\"finish_reason\":\"stop\"");
+    a = get_answer("POST /v1/messages",
+                   "{\"model\":\"llama3.2\",\"max_tokens\":9," USER("x") ",\"stop_sequences\":[\"ated\"]}");
+    assert_holds(a.body, "\"text\":\"[simul\"");
+    finish();
+}
+
 static void thoughts_come_apart_from_text(void **state)
 {
     open_usual();
@@ -386,6 +418,7 @@ int main(void)
         cmocka_unit_test(the_whole_is_the_pieces_joined),
         cmocka_unit_test(tools_are_called_when_asked_for),
         cmocka_unit_test(formats_are_kept_to),
+        cmocka_unit_test(answers_end_before_a_stop_sequence),
         cmocka_unit_test(thoughts_come_apart_from_text),
         cmocka_unit_test(openai_chat_has_its_chunks),
         cmocka_unit_test(responses_are_numbered_events),

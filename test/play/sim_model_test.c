@@ -243,6 +243,27 @@ static void another_context_is_another_load(void **state)
     finish();
 }
 
+static void other_load_options_are_another_load(void **state)
+{
+    struct simnode_spec s = spec_with("m=1000");
+    begin();
+    s.load_rate = 1000;
+    s.prefill = s.decode = 0;
+    open_node(s);
+    get_answer("POST /api/chat", CHAT("m", "x", "\"num_gpu\":2"));
+    get_answer("POST /api/chat", CHAT("m", "x", "\"seed\":1,\"num_gpu\":2.0,\"num_ctx\":32768"));
+    assert_int_equal(stats().loads, 1);
+    struct reply a = get_answer("POST /api/chat", CHAT("m", "x", "\"num_gpu\":2,\"use_mmap\":false"));
+    assert_about(number_in(a.body, "load_duration"), SECOND(1));
+    assert_int_equal(stats().loads, 2);
+    assert_int_equal(stats().unloads, 1);
+    get_answer("POST /api/generate", "{\"model\":\"m\",\"shift\":false}");
+    assert_int_equal(stats().loads, 3);
+    get_answer("POST /api/generate", "{\"model\":\"m\",\"keep_alive\":0}");
+    assert_int_equal(stats().unloads, 3);
+    finish();
+}
+
 static void who_leaves_frees_his_slot_at_once(void **state)
 {
     struct simnode_spec s = spec_with("m=1");
@@ -366,6 +387,7 @@ int main(void)
         cmocka_unit_test(an_idle_model_leaves_when_its_time_is_over),
         cmocka_unit_test(unload_never_loads),
         cmocka_unit_test(another_context_is_another_load),
+        cmocka_unit_test(other_load_options_are_another_load),
         cmocka_unit_test(who_leaves_frees_his_slot_at_once),
         cmocka_unit_test(who_leaves_takes_his_load_along),
         cmocka_unit_test(the_prefix_cache_saves_prefill),

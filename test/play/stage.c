@@ -96,7 +96,7 @@ static bool add_nodes(void)
         const char *why;
         uint64_t id;
         addr_text(&n->at, text);
-        struct node_spec spec = { .name = str_of(n->name), .url = str_of(text), .slots = -1 };
+        struct node_spec spec = { .name = str_of(n->name), .url = str_of(text), .slots = n->slots };
         if (fleet_add(stage.fleet, &spec, false, world_now(), &id, &why, NULL))
             return false;
     }

@@ -76,6 +76,7 @@ struct node_actor {
     char name[32];
     struct addr at;
     bool is_ollama;
+    int slots; /* per model; 0 without limit, -1 to be learnt */
     char models[8][64];
     unsigned models_n;
     char loaded[8][64];

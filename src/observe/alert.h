@@ -1,0 +1,118 @@
+/* observe/alert.h - says what is wrong before users notice, once, and when it is over.
+ *
+ *     value behind the threshold            for `for`             back behind `clear` for `keep`
+ *     inactive ---------------> pending ------------> firing ------------------------------> resolved (shown 15 min)
+ *                               (back: gone, silently)   |  every `repeat`: again
+ *
+ * Evaluated once a second with a vector of named values; time is passed in, nothing is called back: what there is to
+ * tell comes out as events, for whoever sends them. Durations are measured on the monotonic clock, so a clock that is
+ * set does no harm; what is shown is wall time. One alert per rule, node and model, so nothing is told twice. At
+ * most ALERTS_MOST at a time. A lock inside; any thread. */
+#pragma once
+#include "base/json.h"
+#include "base/str.h"
+
+/* ---- values ------------------------------------------------------------------------------------------------------ */
+struct alert_value {
+    struct str name, node, model; /* empty: of no node, of no model */
+    double value;                 /* NAN: not known, which is as good as well */
+    struct str detail;            /* for {detail} */
+};
+#define ALERT_VALUES 2048
+/* Strings are borrowed until alerts_evaluate has returned. What finds no room is not watched. */
+struct alert_values {
+    unsigned n;
+    struct alert_value value[ALERT_VALUES];
+};
+void alert_values_add(struct alert_values *v, struct alert_value value);
+
+/* ---- rules ------------------------------------------------------------------------------------------------------- */
+enum alert_compare { ALERT_ABOVE, ALERT_BELOW };
+enum alert_severity { ALERT_WARNING, ALERT_CRITICAL };
+enum alert_unit { ALERT_NUMBER, ALERT_SHARE, ALERT_MS };
+#define ALERT_NAME   56
+#define ALERT_LABELS 4
+struct alert_rule {
+    char name[ALERT_NAME], value[ALERT_NAME];
+    char node[ALERT_NAME], model[ALERT_NAME]; /* only of these; empty: of all */
+    enum alert_compare compare;
+    enum alert_severity severity;
+    enum alert_unit unit;
+    double threshold, clear;
+    nsec lasts, keeps, window; /* for_s, keep_s, window_s of observe/alert.def */
+    char message[256];
+    unsigned labels; /* further ones, for receivers */
+    struct {
+        char name[ALERT_NAME], value[ALERT_NAME];
+    } label[ALERT_LABELS];
+};
+/* The rows of observe/alert.def. */
+const struct alert_rule *alert_rules_built_in(unsigned *out_n);
+/* Reads `queue > 10` or `node_inflight{node="gpu1"} <= 2` into a rule's value, node, model, compare, threshold and
+ * clear (the same as the threshold). FAIL_bad_setting; *out_fault is then where it is not understood. */
+enum fail alert_rule_read(struct alert_rule *r, struct str text, struct str *out_fault);
+
+/* ---- the engine -------------------------------------------------------------------------------------------------- */
+#define ALERTS_MOST      256
+#define ALERT_RULES_MOST 96 /* built-in ones among them */
+#define ALERT_EVENTS     32
+#define ALERT_SILENCES   64
+enum alert_state { ALERT_INACTIVE, ALERT_PENDING, ALERT_FIRING, ALERT_RESOLVED };
+/* An alert as it is shown and told. */
+struct alert {
+    enum alert_state state;
+    enum alert_severity severity;
+    nsec since;        /* wall clock; when it came into this state */
+    nsec fired, ended; /* 0: not yet */
+    double value, threshold;
+    bool silenced;
+    char name[ALERT_NAME], node[ALERT_NAME], model[ALERT_NAME];
+    char message[512];
+    const struct alert_rule *rule; /* for its labels; stays */
+};
+enum alert_told { ALERT_FIRED, ALERT_REPEATED, ALERT_OVER };
+struct alert_event {
+    enum alert_told told;
+    struct alert alert;
+};
+struct alerts;
+/* With the built-in rules. `repeat`: a firing alert is told again that often. NULL when memory is out. */
+struct alerts *alerts_new(nsec repeat);
+void alerts_free(struct alerts **a);
+/* A rule of the user's, copied; before the first evaluation. FAIL_conflict (name), FAIL_bad_setting (too many). */
+enum fail alerts_add_rule(struct alerts *a, const struct alert_rule *rule);
+/* Returns how many events were written to out[ALERT_EVENTS]. What finds no room there comes out the next time. */
+unsigned alerts_evaluate(struct alerts *a, nsec now, nsec wall, const struct alert_values *v, struct alert_event *out);
+/* Those that fire and are not silenced, for a receiver that wants to be reminded (Alertmanager); at most `most`. */
+unsigned alerts_firing(struct alerts *a, struct alert *out, unsigned most);
+/* An alert that nothing has caused, to see whether receivers get it. */
+void alert_for_test(struct alert *out, nsec wall);
+/* How many alerts of each rule fire. */
+void alerts_each_rule(struct alerts *a, void (*visit)(struct str name, unsigned firing, void *arg), void *arg);
+
+/* Nothing is told of what a silence matches, until then; what still fires when it ends is told then. An alert that was
+ * told before is also told to be over. Empty strings match all. */
+struct alert_silence {
+    uint64_t id; /* given by alerts_silence */
+    nsec until;  /* wall clock */
+    char name[ALERT_NAME], node[ALERT_NAME], model[ALERT_NAME];
+    char comment[128];
+};
+/* FAIL_bad_value: there are ALERT_SILENCES already. */
+enum fail alerts_silence(struct alerts *a, struct alert_silence *s);
+bool alerts_unsilence(struct alerts *a, uint64_t id);
+
+/* ---- as JSON ----------------------------------------------------------------------------------------------------- */
+/* GET /api/alerts: {"alerts":[...],"silences":[...]}; firing ones first, then pending, then resolved. */
+void alerts_render(struct alerts *a, struct text *t);
+/* One alert: {"name","state","since","value","threshold","message","labels":{"node"?,"model"?,...},"severity",...} */
+void alert_json(struct json_out *j, const struct alert *a);
+/* What a webhook is sent: {"version":"1","source":"ollamamax","status":"firing|resolved","alerts":[...]}; status is
+ * firing while one of them fires. */
+void alert_put_webhook(struct text *t, const struct alert *alerts, unsigned n);
+/* The body of Alertmanager's POST /api/v2/alerts (its OpenAPI, postableAlerts). A firing one is said to end in five
+ * minutes, so it must be sent again before; `generator` is our address as people open it. */
+void alert_put_alertmanager(struct text *t, const struct alert *alerts, unsigned n, nsec wall, struct str generator);
+/* Reads {"name"?,"node"?,"model"?,"duration":"2h","comment"?}; FAIL_bad_json, FAIL_bad_value with *why. */
+enum fail alert_silence_read(struct alert_silence *s, struct str body, nsec wall, const char **why);
+void alert_silence_json(struct json_out *j, const struct alert_silence *s);

@@ -1,0 +1,81 @@
+/* observe/record_json.c - names and units of a record's members, in one place. Times are milliseconds with three
+ * digits, written without a detour over floating point. */
+#include "observe/record_json.h"
+
+#include "base/stamp.h"
+
+#include <stdio.h>
+
+void record_json_text(struct json_out *j, const char *key, struct str s)
+{
+    json_key(j, key);
+    if (s.n)
+        json_put_str(j, s);
+    else
+        json_put_null(j);
+}
+
+void record_json_ms(struct json_out *j, const char *key, uint32_t us)
+{
+    char z[16];
+    json_key(j, key);
+    json_put_raw(j, (struct str){ z, (size_t)snprintf(z, sizeof z, "%u.%03u", us / 1000, us % 1000) });
+}
+
+void record_json_known(struct json_out *j, const char *key, int64_t v)
+{
+    json_key(j, key);
+    if (v >= 0)
+        json_put_i64(j, v);
+    else
+        json_put_null(j);
+}
+
+struct str record_id(const struct record *r, char number[17])
+{
+    return r->request_id.len ? record_text(r->request_id) : str_span(number, put_hex(number, r->id));
+}
+
+void record_json_who(struct json_out *j, const struct record *r)
+{
+    char stamp[36], number[17];
+    record_json_text(j, "ts", (struct str){ stamp, stamp_rfc3339(r->wall, stamp) });
+    record_json_text(j, "id", record_id(r, number));
+    record_json_text(j, "method", http_method_text((enum http_method)r->method));
+    record_json_text(j, "route", r->route < ROUTE_COUNT ? route_row((enum route_id)r->route)->name : STR_NONE);
+    record_json_text(j, "model", record_text(r->model));
+    record_json_text(j, "node", record_text(r->node));
+    record_json_known(j, "status", r->status);
+    record_json_text(j, "why", r->why ? fail_name((enum fail)r->why) : STR_NONE);
+    record_json_text(j, "client", (struct str){ r->client, strnlen(r->client, sizeof r->client) });
+}
+
+void record_json_times(struct json_out *j, const struct record *r)
+{
+    record_json_ms(j, "total_ms", r->total_us);
+    record_json_ms(j, "queued_ms", r->queued_us);
+    record_json_ms(j, "connect_ms", r->connect_us);
+    record_json_ms(j, "node_ms", r->node_us);
+    if (r->first_us != UINT32_MAX)
+        record_json_ms(j, "first_ms", r->first_us);
+    else
+        record_json_text(j, "first_ms", STR_NONE);
+}
+
+void record_json_amounts(struct json_out *j, const struct record *r)
+{
+    record_json_known(j, "tokens_in", r->tokens_in);
+    record_json_known(j, "tokens_out", r->tokens_out);
+    json_key(j, "bytes_in");
+    json_put_u64(j, r->bytes_in);
+    json_key(j, "bytes_out");
+    json_put_u64(j, r->bytes_out);
+}
+
+void record_json_flags(struct json_out *j, const struct record *r)
+{
+    json_key(j, "stream");
+    json_put_bool(j, r->stream);
+    json_key(j, "simulated");
+    json_put_bool(j, r->simulated);
+}

@@ -1,0 +1,51 @@
+/* observe/requests.h - the last 10,000 requests, each with its stages, attempts and the decision that chose its node.
+ *
+ * A worker writes without a lock into a block of its own and takes a new one every 64 requests; who looks holds one
+ * block at a time, which is then not taken again until he has gone on. 6 MB made once, of which only what is used is
+ * touched. Which records are kept is the caller's choice. */
+#pragma once
+#include "base/json.h"
+#include "observe/record.h"
+
+#define REQUESTS_KEPT    10000
+#define REQUEST_ATTEMPTS 4
+#define REQUEST_DECISION 128
+/* What a record has no room for; zero is nothing. */
+struct request_attempt {
+    char node[RECORD_NODE]; /* NUL-terminated, cut off */
+    uint16_t why;           /* enum fail; OK: it answered */
+    uint16_t status;        /* of the node's answer; 0: none */
+    uint32_t took_us;
+};
+struct request_detail {
+    uint8_t attempts; /* of these; of more than there is room for the last one is kept as the last */
+    struct request_attempt attempt[REQUEST_ATTEMPTS];
+    char decision[REQUEST_DECISION]; /* as in X-OllamaMax-Decision; NUL-terminated */
+    char cache[24];                  /* why the cache did not answer: "temperature"; NUL-terminated */
+};
+void request_detail_attempt(struct request_detail *d, struct str node, enum fail why, int status, nsec took);
+
+struct requests;
+/* NULL when memory is out. */
+struct requests *requests_new(unsigned workers);
+void requests_free(struct requests **r);
+/* From worker `no` only. detail NULL: none. */
+void requests_put(struct requests *r, unsigned no, const struct record *record, const struct request_detail *detail);
+
+/* What is looked for; empty strings and zeros: anything. */
+struct requests_filter {
+    unsigned limit;         /* at most REQUESTS_MOST */
+    struct str model, node; /* node: any that was tried */
+    unsigned status_least, status_most;
+    bool failed; /* status 400 and above, or broken in the middle */
+};
+#define REQUESTS_USUAL 50
+#define REQUESTS_MOST  1000
+/* "404", "5xx", "error"; false if it is none of these. */
+bool requests_filter_status(struct requests_filter *f, struct str text);
+/* {"requests":[record,...]}, those that ended last first. Any thread. */
+enum fail requests_render(struct requests *r, struct text *t, const struct requests_filter *f);
+/* One record by its id, the newest of that id; FAIL_no_such_object. */
+enum fail requests_render_one(struct requests *r, struct text *t, struct str id);
+/* A record as both show it: the access log's members, and trace, cache, decision, stages, attempts. */
+void request_json(struct json_out *j, const struct record *r, const struct request_detail *d);
