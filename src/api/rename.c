@@ -108,8 +108,10 @@ static const char *pass_string(struct rename *r, const char *p, const char *end,
     if (p == end)
         return p;
     if (*p == '\n') {
-        if (r->at_name)
+        if (r->at_name) { /* as broken as it was */
+            text_put(pass->out, STR("\""));
             pass->from = p;
+        }
         forget(r);
         return p;
     }

@@ -127,6 +127,8 @@ static void a_broken_record_spoils_no_other(void **state)
         "{\"response\":\"cut\n{\"model\":\"gpt-4o\"}\n{\"a\":{\n{\"model\":\"gpt-4o\"}\n}}]\n{\"model\":\"gpt-4o\"}\n");
     becomes(DIALECT_OPENAI, FORM_SSE, "data: not \"json\n\ndata: {\"a\":[\n\ndata: {\"model\":\"m\"}\n\n",
             "data: not \"json\n\ndata: {\"a\":[\n\ndata: {\"model\":\"gpt-4o\"}\n\n");
+    becomes(DIALECT_OLLAMA, FORM_NDJSON, "{\"model\":\"m\n{\"model\":\"m\"}\n",
+            "{\"model\":\"\n{\"model\":\"gpt-4o\"}\n");
     becomes(DIALECT_OLLAMA, FORM_NDJSON, "{\"a\":\"\\\n{\"model\":\"m\"}\n", "{\"a\":\"\\\n{\"model\":\"gpt-4o\"}\n");
 }
 

@@ -31,6 +31,7 @@ struct author {
     sem_t called;
     unsigned no, seed;
     unsigned whole, deserted, restarted, waited;
+    char bytes[100000];
 };
 struct worker {
     sem_t mail;
@@ -95,14 +96,13 @@ static void wait_for(sem_t *s, long ns)
         ; /* all that was said so far */
 }
 
-static void append_some(struct tape *t, const struct head *h, uint64_t *at, unsigned *seed)
+static void append_some(struct author *a, struct tape *t, const struct head *h, uint64_t *at, unsigned *seed)
 {
-    static _Thread_local char bytes[100000];
-    size_t n = roll(seed, 50) ? roll(seed, 3000) + 1 : roll(seed, sizeof bytes) + 1;
+    size_t n = roll(seed, 50) ? roll(seed, 3000) + 1 : roll(seed, sizeof a->bytes) + 1;
     n = MIN(n, h->length - *at);
     for (size_t i = 0; i < n; i++)
-        bytes[i] = byte_at(h->salt, *at + i);
-    assert_int_equal(tape_append(t, (struct str){ bytes, n }), OK);
+        a->bytes[i] = byte_at(h->salt, *at + i);
+    assert_int_equal(tape_append(t, (struct str){ a->bytes, n }), OK);
     *at += n;
 }
 
@@ -114,7 +114,7 @@ static enum fail write_all(struct author *a, struct tape *t, const struct head *
         if (at >= breaks_at)
             return FAIL_upstream_cut;
         if (tape_credit(t)) {
-            append_some(t, h, &at, seed);
+            append_some(a, t, h, &at, seed);
         } else {
             a->waited++;
             wait_for(&a->called, 1000000);

@@ -29,6 +29,7 @@ void config_fleet(const struct config *c, struct fleet_settings *out)
     out->rules = c->rules;
     out->queue_max = (uint32_t)c->queue_max;
     out->shed = c->queue_shed != 0;
+    out->load_timeout = c->timeouts_load;
     out->health_interval = c->health_interval;
     out->health_timeout = c->health_timeout;
     out->ps_interval = c->inventory_ps;

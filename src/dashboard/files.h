@@ -1,5 +1,5 @@
 /* dashboard/files.h - the table that tools/embed makes of the built page (web/), or of web/placeholder where the
- * program is built without it. Few rows, in the order of their paths. For dashboard.c. */
+ * program is built without it. A few rows. For dashboard.c. */
 #pragma once
 #include "gateway/static_file.h"
 

@@ -23,6 +23,7 @@ void fleet_settings_default(struct fleet_settings *s)
 {
     *s = (struct fleet_settings){ .policy = SCHEDULER_eta,
                                   .queue_max = 512,
+                                  .load_timeout = SECOND(300),
                                   .health_interval = SECOND(5),
                                   .health_timeout = SECOND(2),
                                   .ps_interval = SECOND(2),

@@ -17,6 +17,7 @@ struct fleet_settings {
     enum scheduler_policy policy;
     uint32_t queue_max; /* waiting per model */
     bool shed;          /* refuse on arrival when the wait would be long */
+    nsec load_timeout;  /* 5 min; and 20 s for each GiB of the model */
     struct model_rules *rules; /* lent: the fleet takes a reference; NULL: none */
     nsec health_interval, health_timeout;         /* 5 s, 2 s */
     nsec ps_interval, tags_interval;              /* 2 s, 30 s */

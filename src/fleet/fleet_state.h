@@ -29,7 +29,8 @@ struct variant {
     uint64_t bytes;
     struct node_set holds, barred; /* as the scheduler was told */
     char spelled[384];
-    char said[128]; /* by the node whose load failed last */
+    enum fail load_failed; /* OK, or why the last load of it did; and what the node said */
+    char said[128];
 };
 
 /* A breaker, of a node (model 0) or of a node and a model's name. */

@@ -32,6 +32,7 @@ static void grant(struct fleet *f, struct ticket *t, const struct scheduler_orde
                                .model = t->model_hash,
                                .granted = now,
                                .known_loaded = true,
+                               .closes = n->kind == NODE_LLAMACPP,
                                .learns = scheduler_learns(f->scheduler, o->node, o->model),
                                .number = o->ticket,
                                .matched = o->matched_tokens,
@@ -50,7 +51,7 @@ static void refuse(struct fleet *f, struct ticket *t, const struct scheduler_ord
     waiting_refuse(f, t, o->why);
     t->number = 0;
     t->retry_after_s = fail_waiting_helps(o->why) ? MAX(o->retry_after_s, 1u) : 0;
-    if (o->why == FAIL_load_failed)
+    if (o->why == f->variant[o->model].load_failed)
         memcpy(t->said, f->variant[o->model].said, sizeof t->said);
 }
 
@@ -100,6 +101,11 @@ void serving_drop_tasks(struct fleet *f, struct node *n)
     n->tasks = 0;
 }
 
+static nsec load_patience(const struct fleet *f, const struct variant *v)
+{
+    return f->settings.load_timeout + (nsec)((double)v->bytes / (double)(1ull << 30) * 20e9);
+}
+
 static void order_task(struct fleet *f, struct node *n, struct orders *out)
 {
     struct task t = n->task[0];
@@ -115,8 +121,7 @@ static void order_task(struct fleet *f, struct node *n, struct orders *out)
                                                    .embeds = v->embeds,
                                                    .spelled = str_of(v->spelled),
                                                    .options = &v->options,
-                                                   .patience =
-                                                       scheduler_load_limit(f->scheduler, n->no, t.variant) };
+                                                   .patience = load_patience(f, v) };
 }
 
 static void order_tasks(struct fleet *f, struct orders *out)
@@ -168,7 +173,7 @@ static void refuse_hopeless(struct fleet *f, nsec now, struct scheduler_orders *
         return;
     for (uint32_t v = 0; v < f->variants; v++)
         if (f->variant_key[v] && scheduler_waiting(f->scheduler, v) && !scheduler_hopeful(f->scheduler, v, now))
-            scheduler_refuse_waiting(f->scheduler, v, f->variant[v].said[0] ? FAIL_load_failed : FAIL_no_holder_up,
+            scheduler_refuse_waiting(f->scheduler, v, f->variant[v].load_failed ? f->variant[v].load_failed : FAIL_no_holder_up,
                                      now, so);
 }
 
@@ -352,6 +357,7 @@ static void load_ended(struct fleet *f, const struct task_order *o, enum fail wh
     struct variant *v = &f->variant[o->variant];
     text = str_take(text.n ? text : fail_sentence(why), sizeof v->said - 1);
     memcpy(v->said, text.p, text.n), v->said[why ? text.n : 0] = 0;
+    v->load_failed = why == FAIL_first_byte_timeout ? FAIL_load_timeout : why ? FAIL_load_failed : OK;
     scheduler_loaded(f->scheduler, o->node->no, o->variant, !why, took, now, so);
 }
 

@@ -17,6 +17,7 @@ struct lease {
     uint64_t model;    /* hash of the model's key; 0 = none */
     nsec granted;
     bool known_loaded; /* the model was resident when granted: no load to wait for */
+    bool closes;       /* a llama-server: it closes after a stream, whatever it announced */
     bool learns;       /* its slots are being learnt: fleet_first is wanted */
     uint64_t number;   /* the scheduler's; 0: the node serves no model with it */
     uint32_t variant;  /* which it serves, while number is not 0 */

@@ -5,6 +5,7 @@
  * A kept connection that turns out dead before its first byte is dialled anew once on the same node: nothing says that
  * the node is ill, and llama-server closes after each stream. Routes that must not be sent twice never use a kept
  * connection in the first place. */
+#include "gateway/finish.h"
 #include "gateway/flight.h"
 #include "gateway/gateway_private.h"
 
@@ -33,6 +34,7 @@ static void end_lease(struct exchange *x, enum fail why, bool client_left)
     }
     if (why && !client_left)
         meter_upstream_error(x->worker->meter, str_of(x->up.node_name), why);
+    finish_attempt(x, client_left ? FAIL_client_gone : why);
     orders_init(&o);
     fleet_end(x->worker->gateway->fleet, &x->ticket.lease, &end, worker_now(x->worker), &o);
     orders_carry_out(x->worker, &o);
@@ -41,9 +43,10 @@ static void end_lease(struct exchange *x, enum fail why, bool client_left)
 void attempt_over(struct exchange *x, enum fail why, bool client_left)
 {
     struct node_conn *nc = x->up.conn;
+    bool closes = x->ticket.lease.closes && x->up.form != FORM_WHOLE;
 
     x->up.conn = NULL;
-    if (nc && (why || client_left || x->up.on_sent)) /* a streamed body may have stopped anywhere */
+    if (nc && (why || client_left || closes || x->up.on_sent)) /* a streamed body may have stopped anywhere */
         node_conn_drop(nc);
     else if (nc)
         node_conn_release(nc);

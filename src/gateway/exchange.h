@@ -17,7 +17,7 @@
 #include "fleet/ticket.h"
 #include "gateway/settings.h"
 #include "gateway/worker.h"
-#include "observe/record.h"
+#include "observe/requests.h"
 
 enum stage { STAGE_DOOR, STAGE_ROUTE, STAGE_LOCAL, STAGE_CHOOSE, STAGE_ATTEMPT, STAGE_RELAY, STAGE_FINISH };
 enum step { STEP_NEXT, STEP_WAIT, STEP_AGAIN /* back to choose */, STEP_FINISH };
@@ -136,6 +136,8 @@ struct exchange {
         nsec asked, granted, queued;
         enum fail why;
         int status;
+        enum record_cache cache;      /* what the cache had to do with it */
+        struct request_detail detail; /* attempts as they end; the rest is filled in at the exit */
     } tally;
     struct follower *follower; /* of one that is answered from a tape (gateway/flight.h) */
     void *local;               /* what the local stage waits with (a fan-out, a blob, a zstd job); in the arena */

@@ -38,6 +38,64 @@ static void put_names(const struct exchange *x, struct record *r)
         memcpy(r->client, from.p, from.n);
 }
 
+/* ---- what the list of requests shows beyond the record ------------------------------------------------------------
+ */
+
+void finish_attempt(struct exchange *x, enum fail why)
+{
+    nsec began = MAX(x->tally.granted, x->in.at);
+    struct request_try a = { .node = str_of(x->up.node_name),
+                             .why = why,
+                             .status = x->up.status,
+                             .start = began - x->in.at,
+                             .took = worker_now(x->worker) - began,
+                             .connect = x->up.connect_ns };
+
+    request_detail_attempt(&x->tally.detail, &a);
+}
+
+static void put_decision(const struct decision *d, struct request_decision *to)
+{
+    struct str by = str_take(str_of(d->by ? d->by : "eta"), sizeof to->policy - 1);
+
+    *to = (struct request_decision){ .total = d->total,
+                                     .slot = d->slot,
+                                     .load = d->load,
+                                     .prefill = d->prefill,
+                                     .decode = d->decode,
+                                     .penalty = d->penalty,
+                                     .candidates = d->candidates };
+    *put_str(to->policy, by) = 0;
+}
+
+/* Whoever looks at the gateway would soon see nothing but himself: operations are not kept. */
+static void keep_request(struct exchange *x, const struct record *r)
+{
+    struct gateway *g = x->worker->gateway;
+
+    if (x->owner_kind != OWNER_CLIENT || (x->route.row && x->route.row->kind == KIND_OPS))
+        return;
+    if (x->up.attempts)
+        put_decision(&x->ticket.decision, &x->tally.detail.decision);
+    requests_put(lookout_requests(g->lookout), x->worker->no, r, &x->tally.detail);
+}
+
+static uint8_t hex_digit(char c)
+{
+    return (uint8_t)(c <= '9' ? c - '0' : (c | 0x20) - 'a' + 10);
+}
+
+/* 00-<32 hex>-<16 hex>-<2 hex>, which forward.c has checked, or made. */
+static void put_trace(const struct exchange *x, struct record *r)
+{
+    const char *hex = x->in.traceparent.n >= 3 + 2 * RECORD_TRACE ? x->in.traceparent.p + 3 : NULL;
+
+    for (unsigned i = 0; hex && i < RECORD_TRACE; i++)
+        r->trace[i] = (uint8_t)(hex_digit(hex[2 * i]) << 4 | hex_digit(hex[2 * i + 1]));
+}
+
+/* ---- the exit ---------------------------------------------------------------------------------------------------- */
+
 void finish_record(struct exchange *x)
 {
     struct gateway *g = x->worker->gateway;
@@ -54,6 +112,7 @@ void finish_record(struct exchange *x)
         .method = (uint8_t)x->in.method,
         .attempts = (uint8_t)MIN(x->up.attempts, 255u),
         .owner = (uint8_t)x->owner_kind,
+        .cache = (uint8_t)x->tally.cache,
         .stream = x->out.stream,
         .simulated = x->up.simulated,
         .retried = x->up.attempts > 1,
@@ -64,12 +123,15 @@ void finish_record(struct exchange *x)
         r.status = x->tally.why ? (uint16_t)fail_status(x->tally.why) : 200;
     put_times(x, &r);
     put_names(x, &r);
+    put_trace(x, &r);
     if (r.why == FAIL_client_gone && x->owner_kind != OWNER_TAPE)
         meter_add(x->worker->meter, COUNT_client_aborts, 1);
     if (r.in_band_error && x->owner_kind != OWNER_TAPE)
         meter_add(x->worker->meter, COUNT_in_band_errors, 1);
-    if (x->settings->observe)
+    if (x->settings->observe) {
         meter_record(x->worker->meter, &r);
+        keep_request(x, &r);
+    }
     if (g->access_log && x->owner_kind == OWNER_CLIENT && !access_log_put(g->access_log, x->worker->no, &r))
         meter_add(x->worker->meter, COUNT_records_dropped, 1);
     if (g->on_record)

@@ -90,8 +90,12 @@ static void tell_leader(struct flight *f)
         return;
     to->up.attempts = x->up.attempts;
     to->up.figures = x->up.figures;
+    to->up.connect_ns = x->up.connect_ns;
+    to->up.sent = x->up.sent;
+    to->up.first_byte = x->up.first_byte;
     to->tally.queued = x->tally.queued;
     to->tally.records = x->tally.records;
+    to->tally.detail = x->tally.detail;
     memcpy(&to->ticket.decision, &x->ticket.decision, sizeof to->ticket.decision);
 }
 
@@ -100,7 +104,8 @@ static void land(struct flight *f, enum fail why, enum tape_break where)
     struct exchange *x = f->x;
 
     tell_leader(f);
-    follower_leads(f->leader, NULL);
+    if (f->leader)
+        follower_leads(f->leader, NULL);
     f->x = NULL;
     tape_end(f->tape, why, where);
     if (f->over)
@@ -162,8 +167,7 @@ void flight_start(struct flight *f, struct exchange *x)
 {
     struct exchange *writer = exchange_new(f->worker, OWNER_TAPE, f, &tape_sink);
 
-    f->leader = x;
-    follower_leads(x, f);
+    f->leader = follower_leads(x, f) ? x : NULL;
     if (!writer) {
         land(f, FAIL_no_memory, TAPE_CLEAN);
         return;
@@ -249,6 +253,8 @@ static void sink_push(struct exchange *x, struct str bytes, bool last)
 
     x->out.head_sent = true;
     f->complete |= last;
+    if (!why && tape_is_oversize(f->tape) && !tape_wanted(f->tape))
+        why = FAIL_client_gone; /* a refresh that will not be kept */
     if (why)
         doom(f, why);
 }

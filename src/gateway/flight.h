@@ -36,9 +36,9 @@ void flight_pools_done(void);
 struct flight *flight_new(struct worker *w, size_t cap, bool refreshes);
 /* One that was not started: somebody else leads. Its tape fails. */
 void flight_drop(struct flight **f);
-/* Asks what x asks, which has passed the route stage and joined f->tape; f is over some time later, perhaps before this
- * returns. Takes the body over: x and its peek have none afterwards (x->in.body.n stays). x gets the writer's road
- * (attempts, time in the queue, figures) into its own sections, for its headers and its record. */
+/* Asks what x asks, which has passed the route stage; f is over some time later, perhaps before this returns. Takes the
+ * body over: x and its peek have none afterwards (x->in.body.n stays). If x has joined f->tape, it gets the writer's
+ * road (attempts, times, figures) into its own sections, for its headers and its record; a refresh has no such x. */
 void flight_start(struct flight *f, struct exchange *x);
 
 /* ---- reading ----------------------------------------------------------------------------------------------------- */

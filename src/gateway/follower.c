@@ -6,8 +6,8 @@
  * The bytes go from the tape's block to the client's socket without a copy, at the client's pace, as a node's would:
  * the sink's millisecond and its backlog are heeded by leaving the bytes where they are. What a node's connection is to
  * an exchange on the road, the follower is here, so the sink tells both through attempt_rest, attempt_gather and
- * attempt_resume. A client that falls 1 MiB behind for 30 s is ended; only a timer can notice, since nothing else
- * happens to it.
+ * attempt_resume. A client that falls 1 MiB behind for 30 s is ended, and so is one that reads nothing at all of an
+ * answer that has ended, after what an idle client is allowed; only a timer can notice, since nothing else happens.
  *
  * One seat for each worker and tape, and one mail in it: 250 followers of a stream on a worker cost its writer one
  * message. */
@@ -23,6 +23,9 @@ struct follower {
     struct flight *leads; /* NULL: nothing, or it is over */
     struct flight_head head;
     bool headed, resting, gathering;
+    bool inside;        /* what was pushed ends in the middle of a record */
+    size_t waiting;     /* bytes that the client had not read when last looked at, */
+    nsec patient_until; /* and how long they may stay so many; 0: as long as they like */
 };
 struct seat {
     struct tape_seat seat;
@@ -125,10 +128,12 @@ static enum fail sit_down(struct follower *f, struct tape *t)
 
 static void ready(struct tape_reader *r);
 
-void follower_leads(struct exchange *x, struct flight *flight)
+bool follower_leads(struct exchange *x, struct flight *flight)
 {
-    if (x)
-        x->follower->leads = flight;
+    if (!x->follower || (flight && x->follower->reader.tape != flight->tape))
+        return false;
+    x->follower->leads = flight;
+    return true;
 }
 
 enum fail flight_join(struct exchange *x, struct tape *t, bool patient)
@@ -151,9 +156,23 @@ enum fail flight_join(struct exchange *x, struct tape *t, bool patient)
 
 /* ---- the head ---------------------------------------------------------------------------------------------------- */
 
-/* The texts lie on the tape until the answer's first bytes have gone out, with the head. */
-static void take_answer(struct exchange *x, const struct flight_head *h, const struct flight_texts *t)
+/* Whoever followed a running answer has waited for the node, not for us; who is patient, until its end. */
+static void wait_was_for_node(struct follower *f)
 {
+    struct exchange *x = f->x;
+
+    if (!f->reader.seat || (x->up.sent && !f->reader.patient))
+        return;
+    if (!x->up.sent)
+        x->up.sent = x->in.at;
+    x->up.first_byte = worker_now(x->worker);
+}
+
+/* The texts lie on the tape until the answer's first bytes have gone out, with the head. */
+static void take_answer(struct follower *f, const struct flight_head *h, const struct flight_texts *t)
+{
+    struct exchange *x = f->x;
+
     x->out.status = x->up.status = h->status;
     x->out.content_type = t->content_type;
     x->out.headers = t->headers;
@@ -164,6 +183,7 @@ static void take_answer(struct exchange *x, const struct flight_head *h, const s
     x->up.dialect = h->dialect;
     x->up.simulated = h->simulated;
     x->route.asked = str_eq(t->model, x->route.model) ? x->route.model : t->model;
+    wait_was_for_node(f);
     if (!x->up.attempts && t->node.n) /* else its sink names the node, as for any road */
         answer_header(x, STR("X-OllamaMax-Node"), t->node);
     x->sink->head(x);
@@ -181,7 +201,7 @@ static bool take_head(struct follower *f)
     flight_head_read(bytes, &f->head, &t);
     memcpy(x->up.node_name, t.node.p, MIN(t.node.n, sizeof x->up.node_name - 1));
     if (!f->head.why)
-        take_answer(x, &f->head, &t);
+        take_answer(f, &f->head, &t);
     return true;
 }
 
@@ -200,8 +220,11 @@ static enum step end_as_failed(struct follower *f, enum fail why, struct str mes
     enum step s;
 
     x->out.from_node = false;
-    if (!x->out.head_sent)
+    x->out.broken = f->inside ? BREAK_INSIDE : BREAK_CLEAN;
+    if (!x->out.head_sent) {
         x->out.headers = STR_NONE;
+        x->out.stream = false;
+    }
     if (!x->out.head_sent && f->head.attempts && !x->up.attempts && fail_status(why) >= 500)
         answer_header(x, STR("x-should-retry"), STR("false")); /* as answer_retry_advice has it for the leader */
     s = answer_fail(x, why, message);
@@ -256,7 +279,7 @@ static enum step stand(struct follower *f)
         push(f->x, STR_NONE, true);
         return end(f, why);
     }
-    f->x->out.broken = where == TAPE_INSIDE ? BREAK_INSIDE : BREAK_CLEAN;
+    f->inside = where == TAPE_INSIDE;
     return end_as_failed(f, why, STR_NONE);
 }
 
@@ -269,14 +292,30 @@ static bool backed_up(const struct exchange *x)
     return x->sink->waiting && x->sink->waiting(x) > BACKLOG;
 }
 
+/* Reads nothing of what has ended: as long as an idle client may be. */
+static bool stalls(struct follower *f, nsec now)
+{
+    size_t waiting = f->x->sink->waiting(f->x);
+    nsec patience = f->x->settings->client_idle_timeout;
+
+    if (!patience || !tape_has_ended(&f->reader))
+        return false;
+    if (!f->patient_until || waiting < f->waiting)
+        f->patient_until = now + patience;
+    f->waiting = waiting;
+    return now >= f->patient_until;
+}
+
 /* The client does not read. The sink tells when it has; unless all that waits does so for its millisecond. */
 static enum step wait_for_client(struct follower *f)
 {
     nsec now = worker_now(f->x->worker), due;
     enum fail why = tape_slow(&f->reader, now, &due);
 
-    if (why)
-        return end_as_failed(f, why, STR_NONE);
+    if (why || stalls(f, now))
+        return end_as_failed(f, FAIL_slow_reader, STR_NONE);
+    if (f->patient_until)
+        due = MIN(due, f->patient_until);
     if (f->gathering)
         due = MIN(due, now + LOOK_AGAIN);
     if (due != NEVER)
@@ -296,6 +335,9 @@ static enum step pass_on(struct follower *f)
         why = push_named(f->x, bytes, last);
         if (why)
             return end_as_failed(f, why, STR_NONE);
+        if (bytes.n)
+            f->inside = bytes.p[bytes.n - 1] != '\n' && bytes.p[bytes.n - 1] != '\r';
+        f->patient_until = 0;
         tape_eat(&f->reader, bytes.n);
         if (last)
             return end(f, OK);

@@ -75,6 +75,9 @@ struct gateway *gateway_new(const struct gateway_parts *parts)
             return NULL;
         }
     }
+    g->lookout = lookout_new(g->worker[0], g->workers, parts->history_file);
+    if (!g->lookout)
+        gateway_free(&g);
     return g;
 }
 
@@ -85,12 +88,15 @@ void gateway_free(struct gateway **at)
     *at = NULL;
     for (unsigned i = 0; i < g->listeners; i++)
         listener_close(&g->listener[i]);
+    if (g->lookout)
+        lookout_stop(g->lookout);
     for (unsigned i = 0; i < g->workers; i++)
         worker_close(g->worker[i]);
     for (unsigned i = 0; i < g->workers; i++)
         worker_last_mails(g->worker[i]);
     for (unsigned i = 0; i < g->workers; i++)
         worker_free(&g->worker[i]);
+    lookout_free(&g->lookout);
     settings_free_all(g);
     pthread_mutex_destroy(&g->settings_lock);
     blob_places_done(&g->blobs);

@@ -21,6 +21,7 @@ struct gateway_parts {
      * comes back. */
     enum fail (*reload)(void *arg, struct text *says);
     void *reload_arg;
+    const char *history_file; /* keeps the history over a restart; NULL: none */
 };
 /* NULL when memory is out. Loops exist afterwards, threads do not. */
 struct gateway *gateway_new(const struct gateway_parts *parts);

@@ -3,6 +3,7 @@
 #include "gateway/blob_places.h"
 #include "gateway/client.h"
 #include "gateway/gateway.h"
+#include "gateway/lookout.h"
 #include "gateway/node_conn.h"
 
 #define LISTENERS_MAX 16
@@ -28,6 +29,7 @@ struct gateway {
     struct blob_places blobs; /* which node has which uploaded blob */
     void (*on_record)(const struct record *r, void *arg);
     void *on_record_arg;
+    struct lookout *lookout;
 };
 
 /* settings.c */
@@ -116,7 +118,8 @@ void fanout_pools_done(void);
 void follower_pools_init(void);
 void follower_pools_done(void);
 struct flight;
-void follower_leads(struct exchange *x, struct flight *flight); /* x may be NULL; NULL: it is over */
+/* x is told when it leaves, if it follows this flight (else false: it is served by another tape); NULL: it is over */
+bool follower_leads(struct exchange *x, struct flight *flight);
 
 /* probe.c */
 void probe_pools_init(void);

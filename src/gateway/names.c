@@ -179,7 +179,10 @@ enum fail names_ask(struct exchange *x)
 bool names_fall_back(struct exchange *x, enum fail why)
 {
     const struct model_rule *rule = x->route.first_rule;
-    if (!rule || x->route.row->kind != KIND_MODEL || x->out.head_sent || x->route.fell_back >= rule->fallbacks)
+    if (!rule || x->route.fell_back >= rule->fallbacks)
+        return false;
+    if (x->route.row->kind != KIND_MODEL || x->out.head_sent ||
+        unload_asked(x)) /* no other model is sent away for it */
         return false;
     if (!x->route.fell_back)
         x->route.first_why = why;
@@ -197,10 +200,11 @@ bool names_fall_back(struct exchange *x, enum fail why)
 static bool begin_restoring(struct exchange *x)
 {
     struct str name = quoted(x, x->route.model);
-    x->route.rename = arena_new(&x->arena, struct rename);
-    if (!name.p || !x->route.rename)
+    struct rename *r = name.p ? arena_new(&x->arena, struct rename) : NULL;
+    if (!r)
         return false;
-    rename_init(x->route.rename, x->up.dialect, x->up.form, name);
+    rename_init(r, x->up.dialect, x->up.form, name);
+    x->route.rename = r;
     return true;
 }
 

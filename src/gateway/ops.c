@@ -307,13 +307,16 @@ static enum step reload(struct exchange *x)
 /* ---- the table --------------------------------------------------------------------------------------------------- */
 
 static enum step (*const by_route[ROUTE_COUNT])(struct exchange *x) = {
-    [ROUTE_livez] = liveness,       [ROUTE_readyz] = readiness,
-    [ROUTE_health] = readiness,     [ROUTE_healthz] = readiness,
-    [ROUTE_api_health] = readiness, [ROUTE_metrics] = ops_metrics,
-    [ROUTE_nodes] = ops_nodes,      [ROUTE_nodes_detailed] = ops_nodes_detailed,
-    [ROUTE_node] = ops_node,        [ROUTE_models] = ops_models,
-    [ROUTE_memory] = memory,        [ROUTE_cloud_status] = status,
-    [ROUTE_reload] = reload,
+    [ROUTE_livez] = liveness,        [ROUTE_readyz] = readiness,
+    [ROUTE_health] = readiness,      [ROUTE_healthz] = readiness,
+    [ROUTE_api_health] = readiness,  [ROUTE_metrics] = ops_metrics,
+    [ROUTE_nodes] = ops_nodes,       [ROUTE_nodes_detailed] = ops_nodes_detailed,
+    [ROUTE_node] = ops_node,         [ROUTE_models] = ops_models,
+    [ROUTE_memory] = memory,         [ROUTE_cloud_status] = status,
+    [ROUTE_reload] = reload,         [ROUTE_history] = ops_history,
+    [ROUTE_requests] = ops_requests, [ROUTE_request] = ops_request,
+    [ROUTE_alerts] = ops_alerts,     [ROUTE_silences] = ops_silences,
+    [ROUTE_silence] = ops_silence,
 };
 
 enum step ops_enter(struct exchange *x)

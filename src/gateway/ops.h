@@ -17,5 +17,12 @@ enum step ops_nodes(struct exchange *x);          /* GET, POST /api/nodes */
 enum step ops_nodes_detailed(struct exchange *x); /* GET /api/nodes/detailed */
 enum step ops_node(struct exchange *x);           /* GET, PATCH, DELETE /api/nodes/{id}, POST .../drain, .../undrain */
 enum step ops_models(struct exchange *x);         /* GET /api/models */
+/* ops_observe.c */
+enum step ops_history(struct exchange *x);  /* GET /api/history */
+enum step ops_requests(struct exchange *x); /* GET /api/requests */
+enum step ops_request(struct exchange *x);  /* GET /api/requests/{id} */
+enum step ops_alerts(struct exchange *x);   /* GET /api/alerts */
+enum step ops_silences(struct exchange *x); /* POST /api/alerts/silences */
+enum step ops_silence(struct exchange *x);  /* DELETE /api/alerts/silences/{id} */
 /* ops_metrics.c */
 enum step ops_metrics(struct exchange *x);

@@ -34,6 +34,42 @@ static void put_nodes(struct metrics_page *p, const struct fleet_snapshot *s)
         }
 }
 
+static void put_vram(struct metrics_page *p, const struct fleet_snapshot *s)
+{
+    metrics_family(p, FAMILY_model_vram);
+    for (uint32_t i = 0; i < s->n; i++)
+        for (uint32_t m = 0; m < s->node[i].loaded; m++) {
+            struct metric_label l[2] = {
+                {"node",   s->node[i].name            },
+                { "model", s->node[i].resident[m].show}
+            };
+            metrics_sample(p, FAMILY_model_vram, l, 2, (double)s->node[i].resident[m].size_vram);
+        }
+}
+
+static void put_load(struct metrics_page *p, struct gateway *g, const struct fleet_snapshot *s)
+{
+    unsigned clients = 0;
+
+    for (unsigned i = 0; i < g->workers; i++)
+        clients += atomic_load_explicit(&g->worker[i]->n_clients, memory_order_relaxed);
+    metrics_family(p, FAMILY_queue_requests);
+    metrics_sample(p, FAMILY_queue_requests, NULL, 0, s->waiting);
+    metrics_family(p, FAMILY_clients_open);
+    metrics_sample(p, FAMILY_clients_open, NULL, 0, clients);
+}
+
+static void put_alert(struct str name, unsigned firing, void *arg)
+{
+    metrics_sample(arg, FAMILY_alerts, &(struct metric_label){ "name", name }, 1, firing);
+}
+
+static void put_alerts(struct metrics_page *p, struct gateway *g)
+{
+    metrics_family(p, FAMILY_alerts);
+    alerts_each_rule(lookout_alerts(g->lookout), put_alert, p);
+}
+
 static void put_pool(const struct slab_count *c, void *arg)
 {
     struct metric_label l[2] = {
@@ -44,6 +80,18 @@ static void put_pool(const struct slab_count *c, void *arg)
     metrics_sample(arg, FAMILY_pool_objects, l, 2, (double)c->live);
     l[1].value = STR("free");
     metrics_sample(arg, FAMILY_pool_objects, l, 2, (double)c->free);
+}
+
+static void put_takes(const struct slab_count *c, void *arg)
+{
+    struct metric_label l[2] = {
+        {"pool",  str_of(c->name)},
+        { "from", STR("pool")    }
+    };
+
+    metrics_sample(arg, FAMILY_pool_takes, l, 2, (double)c->hits);
+    l[1].value = STR("heap");
+    metrics_sample(arg, FAMILY_pool_takes, l, 2, (double)c->misses);
 }
 
 static void put_memory(struct metrics_page *p, struct gateway *g)
@@ -60,6 +108,8 @@ static void put_memory(struct metrics_page *p, struct gateway *g)
 
     metrics_family(p, FAMILY_pool_objects);
     slab_each(put_pool, p);
+    metrics_family(p, FAMILY_pool_takes);
+    slab_each(put_takes, p);
     metrics_family(p, FAMILY_memory_bytes);
     for (size_t i = 0; i < ARRAY_LEN(row); i++)
         metrics_sample(p, FAMILY_memory_bytes, &(struct metric_label){ "kind", row[i].kind }, 1, (double)row[i].bytes);
@@ -80,8 +130,12 @@ enum step ops_metrics(struct exchange *x)
         meters[i] = g->worker[i]->meter;
     metrics_meters(&p, meters, g->workers);
     put_nodes(&p, s);
+    put_vram(&p, s);
+    put_load(&p, g, s);
+    put_alerts(&p, g);
     put_memory(&p, g);
     put_lock(&p, g);
+    metrics_collect(&p);
     metrics_family(&p, FAMILY_build_info);
     metrics_sample(&p, FAMILY_build_info, &(struct metric_label){ "version", STR(OLLAMAMAX_VERSION) }, 1, 1);
     metrics_end(&p);

@@ -110,8 +110,7 @@ static void prepare_run(struct exchange *x)
     x->ticket.spelled = x->route.asked;
     x->ticket.output_tokens = x->route.peek.max_tokens;
     options_read(&o, &x->route.peek, x->in.body);
-    if (o.hash)
-        x->ticket.options = keep(x, &o, sizeof o);
+    x->ticket.options = o.hash ? keep(x, &o, sizeof o) : NULL;
     x->route.unloads = unloads(&x->route.peek);
     x->ticket.runs = !unload_asked(x);
     hash_prompt(x);

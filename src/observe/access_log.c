@@ -15,6 +15,7 @@
 
 #include "base/log.h"
 #include "base/slab.h"
+#include "base/stamp.h"
 #include "base/sys.h"
 #include "observe/record_json.h"
 
@@ -53,11 +54,25 @@ struct access_log {
 
 /* --- a line --- */
 
+static void put_who(struct json_out *j, const struct record *r)
+{
+    char stamp[36], number[17];
+    record_json_text(j, "ts", (struct str){ stamp, stamp_rfc3339(r->wall, stamp) });
+    record_json_text(j, "id", record_id(r, number));
+    record_json_text(j, "method", http_method_text((enum http_method)r->method));
+    record_json_text(j, "route", r->route < ROUTE_COUNT ? route_row((enum route_id)r->route)->name : STR_NONE);
+    record_json_text(j, "model", record_text(r->model));
+    record_json_text(j, "node", record_text(r->node));
+    record_json_known(j, "status", r->status);
+    record_json_text(j, "why", r->why ? fail_name((enum fail)r->why) : STR_NONE);
+    record_json_text(j, "client", (struct str){ r->client, strnlen(r->client, sizeof r->client) });
+}
+
 void access_log_line(struct text *t, const struct record *r)
 {
     struct json_out j = { .to = t };
     json_open(&j, '{');
-    record_json_who(&j, r);
+    put_who(&j, r);
     record_json_times(&j, r);
     record_json_amounts(&j, r);
     record_json_known(&j, "attempts", r->attempts);

@@ -64,14 +64,15 @@ static bool matches(const char *wanted, const char *text)
     return !*wanted || strcmp(wanted, text) == 0;
 }
 
-bool alert_is_silenced(const struct alerts *a, const struct alert_slot *s)
+nsec alert_silenced_until(const struct alerts *a, const struct alert_slot *s)
 {
+    nsec until = 0;
     for (unsigned i = 0; i < a->silences; i++) {
         const struct alert_silence *q = &a->silence[i];
         if (matches(q->name, s->rule->name) && matches(q->node, s->node) && matches(q->model, s->model))
-            return true;
+            until = MAX(until, q->until);
     }
-    return false;
+    return until;
 }
 
 static void end_silences(struct alerts *a, nsec now)
@@ -268,7 +269,7 @@ static bool is_due(const struct alerts *a, const struct alert_slot *s, nsec now,
     }
     *out = s->told ? ALERT_REPEATED : ALERT_FIRED;
     bool late = s->told && now - s->sent >= a->repeat;
-    return s->state == ALERT_FIRING && (!s->told || late) && !alert_is_silenced(a, s);
+    return s->state == ALERT_FIRING && (!s->told || late) && !alert_silenced_until(a, s);
 }
 
 static void tell(const struct alerts *a, struct alert_slot *s, enum alert_told told, nsec now, struct alert_event *out)
@@ -310,7 +311,8 @@ unsigned alerts_firing(struct alerts *a, struct alert *out, unsigned most)
     unsigned n = 0;
     pthread_mutex_lock(&a->lock);
     for (unsigned i = 0; i < ALERTS_MOST && n < most; i++)
-        if (a->slot[i].key && a->slot[i].told && a->slot[i].state == ALERT_FIRING && !alert_is_silenced(a, &a->slot[i]))
+        if (a->slot[i].key && a->slot[i].told && a->slot[i].state == ALERT_FIRING &&
+            !alert_silenced_until(a, &a->slot[i]))
             alert_of_slot(a, &a->slot[i], &out[n++]);
     pthread_mutex_unlock(&a->lock);
     return n;

@@ -65,7 +65,7 @@ struct alert {
     nsec since;        /* wall clock; when it came into this state */
     nsec fired, ended; /* 0: not yet */
     double value, threshold;
-    bool silenced;
+    nsec silenced_until; /* 0: it is not */
     char name[ALERT_NAME], node[ALERT_NAME], model[ALERT_NAME];
     char message[512];
     const struct alert_rule *rule; /* for its labels; stays */
@@ -96,7 +96,7 @@ struct alert_silence {
     uint64_t id; /* given by alerts_silence */
     nsec until;  /* wall clock */
     char name[ALERT_NAME], node[ALERT_NAME], model[ALERT_NAME];
-    char comment[128];
+    char comment[208];
 };
 /* FAIL_bad_value: there are ALERT_SILENCES already. */
 enum fail alerts_silence(struct alerts *a, struct alert_silence *s);
@@ -105,7 +105,9 @@ bool alerts_unsilence(struct alerts *a, uint64_t id);
 /* ---- as JSON ----------------------------------------------------------------------------------------------------- */
 /* GET /api/alerts: {"alerts":[...],"silences":[...]}; firing ones first, then pending, then resolved. */
 void alerts_render(struct alerts *a, struct text *t);
-/* One alert: {"name","state","since","value","threshold","message","labels":{"node"?,"model"?,...},"severity",...} */
+/* One alert:
+ * {"id","name","state","severity","since","value","threshold","unit"?,"message","labels":{"node"?,"model"?,...},
+ * "fired","ended","silenced_until"} */
 void alert_json(struct json_out *j, const struct alert *a);
 /* What a webhook is sent: {"version":"1","source":"ollamamax","status":"firing|resolved","alerts":[...]}; status is
  * firing while one of them fires. */
@@ -113,6 +115,7 @@ void alert_put_webhook(struct text *t, const struct alert *alerts, unsigned n);
 /* The body of Alertmanager's POST /api/v2/alerts (its OpenAPI, postableAlerts). A firing one is said to end in five
  * minutes, so it must be sent again before; `generator` is our address as people open it. */
 void alert_put_alertmanager(struct text *t, const struct alert *alerts, unsigned n, nsec wall, struct str generator);
-/* Reads {"name"?,"node"?,"model"?,"duration":"2h","comment"?}; FAIL_bad_json, FAIL_bad_value with *why. */
+/* Reads {"name"?,"labels"?:{"node"?,"model"?},"duration":"2h" or "duration_s":7200,"comment"?}; FAIL_bad_json,
+ * FAIL_bad_value with *why. Labels of other names are let pass: a rule's own say nothing more than its name. */
 enum fail alert_silence_read(struct alert_silence *s, struct str body, nsec wall, const char **why);
 void alert_silence_json(struct json_out *j, const struct alert_silence *s);

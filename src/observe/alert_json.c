@@ -73,8 +73,9 @@ void alert_of_slot(const struct alerts *a, const struct alert_slot *s, struct al
                            .ended = s->ended ? s->ended + a->ahead : 0,
                            .value = s->value,
                            .threshold = s->rule->threshold,
-                           .silenced = alert_is_silenced(a, s),
                            .rule = s->rule };
+    nsec until = alert_silenced_until(a, s);
+    out->silenced_until = until ? until + a->ahead : 0;
     memcpy(out->name, s->rule->name, sizeof out->name);
     memcpy(out->node, s->node, sizeof out->node);
     memcpy(out->model, s->model, sizeof out->model);
@@ -129,24 +130,33 @@ static void put_labels(struct json_out *j, const struct alert *a)
         put_label(j, a->rule->label[i].name, a->rule->label[i].value);
 }
 
+static void put_id(struct json_out *j, const struct alert *a)
+{
+    char id[3 * ALERT_NAME];
+    int n = snprintf(id, sizeof id, "%s:%s:%s", a->name, a->node, a->model);
+    record_json_text(j, "id", (struct str){ id, (size_t)n });
+}
+
 void alert_json(struct json_out *j, const struct alert *a)
 {
     json_open(j, '{');
+    put_id(j, a);
     record_json_text(j, "name", str_of(a->name));
     record_json_text(j, "state", str_of(states[a->state]));
     record_json_text(j, "severity", str_of(severities[a->severity]));
     put_time(j, "since", a->since);
-    put_time(j, "fired", a->fired);
-    put_time(j, "ended", a->ended);
     put_number(j, "value", a->value);
     put_number(j, "threshold", a->threshold);
+    if (a->rule->unit == ALERT_MS)
+        record_json_text(j, "unit", STR("ms"));
     record_json_text(j, "message", str_of(a->message));
     json_key(j, "labels");
     json_open(j, '{');
     put_labels(j, a);
     json_close(j);
-    json_key(j, "silenced");
-    json_put_bool(j, a->silenced);
+    put_time(j, "fired", a->fired);
+    put_time(j, "ended", a->ended);
+    put_time(j, "silenced_until", a->silenced_until);
     json_close(j);
 }
 
@@ -260,19 +270,29 @@ static const char *take_text(struct arena *arena, struct json o, struct str key,
 
 static const char *take_texts(struct arena *arena, struct json o, struct alert_silence *s)
 {
+    struct json labels = json_get(o, STR("labels"));
     const char *why = take_text(arena, o, STR("name"), s->name, sizeof s->name);
-    why = why ? why : take_text(arena, o, STR("node"), s->node, sizeof s->node);
-    why = why ? why : take_text(arena, o, STR("model"), s->model, sizeof s->model);
+    why = why ? why : take_text(arena, labels, STR("node"), s->node, sizeof s->node);
+    why = why ? why : take_text(arena, labels, STR("model"), s->model, sizeof s->model);
     return why ? why : take_text(arena, o, STR("comment"), s->comment, sizeof s->comment);
+}
+
+static nsec duration_of(struct arena *arena, struct json o)
+{
+    struct json text = json_get(o, STR("duration"));
+    int64_t seconds = 0;
+    nsec lasts = 0;
+    if (text.kind == JSON_STRING)
+        return stamp_go_duration(json_text(arena, text), &lasts) ? lasts : 0;
+    return json_i64(json_get(o, STR("duration_s")), &seconds) && seconds < SILENCE_LONGEST / SECOND(1) ? SECOND(seconds)
+                                                                                                       : 0;
 }
 
 static const char *take_duration(struct arena *arena, struct json o, nsec wall, nsec *out_until)
 {
-    struct json v = json_get(o, STR("duration"));
-    nsec lasts = 0;
-    if (v.kind != JSON_STRING || !stamp_go_duration(json_text(arena, v), &lasts) || lasts <= 0 ||
-        lasts > SILENCE_LONGEST)
-        return "duration must be a time like \"2h\" or \"30m\", at most a year";
+    nsec lasts = duration_of(arena, o);
+    if (lasts <= 0 || lasts > SILENCE_LONGEST)
+        return "duration (\"2h\") or duration_s (7200) must say how long, a year at most";
     *out_until = wall + lasts;
     return NULL;
 }
@@ -296,11 +316,15 @@ enum fail alert_silence_read(struct alert_silence *s, struct str body, nsec wall
 void alert_silence_json(struct json_out *j, const struct alert_silence *s)
 {
     json_open(j, '{');
-    json_key(j, "id");
-    json_put_u64(j, s->id);
-    record_json_text(j, "name", str_of(s->name));
-    record_json_text(j, "node", str_of(s->node));
-    record_json_text(j, "model", str_of(s->model));
+    char id[24];
+    record_json_text(j, "id", str_span(id, put_u64(id, s->id)));
+    json_key(j, "name");
+    json_put_str(j, str_of(s->name));
+    json_key(j, "labels");
+    json_open(j, '{');
+    put_label(j, "node", s->node);
+    put_label(j, "model", s->model);
+    json_close(j);
     put_time(j, "until", s->until);
     record_json_text(j, "comment", str_of(s->comment));
     json_close(j);

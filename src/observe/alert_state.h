@@ -32,4 +32,4 @@ struct alerts {
 };
 /* Under the lock. */
 void alert_of_slot(const struct alerts *a, const struct alert_slot *s, struct alert *out);
-bool alert_is_silenced(const struct alerts *a, const struct alert_slot *s);
+nsec alert_silenced_until(const struct alerts *a, const struct alert_slot *s); /* 0: it is not */

@@ -183,18 +183,27 @@ static void reading_silences(void **state)
 {
     struct alert_silence q;
     const char *why;
-    assert_int_equal(alert_silence_read(&q,
-                                        STR("{\"name\":\"node_down\",\"node\":\"gpu1\",\"duration\":\"1h30m\","
-                                            "\"comment\":\"new fan\"}"),
-                                        WALL, &why),
-                     OK);
+    assert_int_equal(
+        alert_silence_read(
+            &q,
+            STR("{\"name\":\"node_down\",\"labels\":{\"node\":\"gpu1\",\"team\":\"ml\"},\"duration\":\"1h30m\","
+                "\"comment\":\"new fan\"}"),
+            WALL, &why),
+        OK);
     assert_string_equal(q.name, "node_down");
     assert_string_equal(q.node, "gpu1");
     assert_string_equal(q.model, "");
     assert_int_equal(q.until, WALL + SECOND(5400));
+    assert_int_equal(alert_silence_read(&q, STR("{\"duration_s\":3600}"), WALL, &why), OK);
+    assert_int_equal(q.until, WALL + SECOND(3600));
     assert_int_equal(alert_silence_read(&q, STR("[]"), WALL, &why), FAIL_bad_json);
-    static const char *const bad[] = { "{}", "{\"duration\":\"-1h\"}", "{\"duration\":5}",
-                                       "{\"duration\":\"9999999h\"}", "{\"duration\":\"1h\",\"name\":7}" };
+    static const char *const bad[] = { "{}",
+                                       "{\"duration\":\"-1h\"}",
+                                       "{\"duration\":5}",
+                                       "{\"duration_s\":9e18}",
+                                       "{\"duration_s\":0}",
+                                       "{\"duration\":\"9999999h\"}",
+                                       "{\"duration\":\"1h\",\"name\":7}" };
     for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
         assert_int_equal(alert_silence_read(&q, str_of(bad[i]), WALL, &why), FAIL_bad_value);
         assert_non_null(why);
@@ -341,13 +350,13 @@ static void the_bodies_receivers_get(void **state)
     struct alert told[2] = { event[0].alert };
     alert_put_webhook(&t, told, 1);
     text_putc(&t, 0);
-    assert_string_equal(
-        text_str(&t).p,
-        "{\"version\":\"1\",\"source\":\"ollamamax\",\"status\":\"firing\",\"alerts\":[{\"name\":\"hot\",\"state\":"
-        "\"firing\",\"severity\":\"warning\",\"since\":\"2023-11-14T22:13:25Z\",\"fired\":\"2023-11-14T22:13:25Z\","
-        "\"ended\":null,\"value\":11,\"threshold\":10,\"message\":\"gpu1 has 11, more than 10: "
-        "fan\",\"labels\":{\"node\":"
-        "\"gpu1\"},\"silenced\":false}]}");
+    assert_string_equal(text_str(&t).p,
+                        "{\"version\":\"1\",\"source\":\"ollamamax\",\"status\":\"firing\",\"alerts\":[{\"id\":\"hot:"
+                        "gpu1:\",\"name\":\"hot\",\"state\":"
+                        "\"firing\",\"severity\":\"warning\",\"since\":\"2023-11-14T22:13:25Z\","
+                        "\"value\":11,\"threshold\":10,\"message\":\"gpu1 has 11, more than 10: "
+                        "fan\",\"labels\":{\"node\":"
+                        "\"gpu1\"},\"fired\":\"2023-11-14T22:13:25Z\",\"ended\":null,\"silenced_until\":null}]}");
     text_free(&t);
     t = (struct text){ 0 };
     steady(6, 8, 0);

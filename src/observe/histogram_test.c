@@ -153,6 +153,37 @@ static void memory_that_is_out(void **state)
     memory_fail_at(0);
 }
 
+static void exemplars(void **state)
+{
+    struct histogram *h = histogram_new(BOUNDS_DURATION);
+    const uint8_t first[HISTOGRAM_TRACE] = "sixteen bytes 01", next[HISTOGRAM_TRACE] = "sixteen bytes 02";
+    struct histogram_exemplar e;
+    assert_false(histogram_exemplar(h, 1, &e));
+    histogram_record_traced(h, 900, first, SECOND(100)); /* bucket 1: up to 1 ms */
+    assert_true(histogram_exemplar(h, 1, &e));
+    assert_memory_equal(e.trace, first, sizeof first);
+    assert_int_equal(e.us, 900);
+    assert_int_equal(e.wall, SECOND(100));
+    histogram_record_traced(h, 800, next, SECOND(101) - 1);
+    assert_true(histogram_exemplar(h, 1, &e) && e.us == 900);
+    histogram_record_traced(h, 800, next, SECOND(101));
+    assert_true(histogram_exemplar(h, 1, &e) && e.us == 800);
+    assert_false(histogram_exemplar(h, 2, &e));
+    struct histogram_sum sum = { 0 };
+    histogram_sum_up(&sum, h);
+    assert_int_equal(sum.bucket[1], 3);
+    histogram_free(&h);
+    h = histogram_new(BOUNDS_DURATION);
+    memory_fail_at(1);
+    histogram_record_traced(h, 900, first, SECOND(100));
+    memory_fail_at(0);
+    assert_false(histogram_exemplar(h, 1, &e));
+    sum = (struct histogram_sum){ 0 };
+    histogram_sum_up(&sum, h);
+    assert_int_equal(sum.count, 1); /* counted all the same */
+    histogram_free(&h);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -164,6 +195,7 @@ int main(void)
         cmocka_unit_test(percentiles_are_within_a_percent),
         cmocka_unit_test(percentiles_of_many),
         cmocka_unit_test(memory_that_is_out),
+        cmocka_unit_test(exemplars),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

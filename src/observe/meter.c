@@ -7,9 +7,9 @@
  * instruction. Only the names are shared (observe/name_table.h): they come with the first meter and go with the last.
  *
  * What counts: requests and their times only for clients' requests; tokens and load times for whoever caused them,
- * since the node did the work all the same. Time to first token only for streams: an answer in one piece has no first
- * token that anybody sees. The gateway's own time only for requests without a second attempt, as a record knows the
- * times of the last one only. */
+ * since the node did the work all the same, but once: not for each client that is answered from a tape. Time to first
+ * token only for streams: an answer in one piece has no first token that anybody sees. The gateway's own time only for
+ * requests without a second attempt, as a record knows the times of the last one only. */
 #include "observe/meter_state.h"
 
 #include "base/slab.h"
@@ -197,8 +197,15 @@ static void watch_node(struct meter *m, const struct looked_up *l)
     if (!n)
         return;
     add(&n->tokens, (uint64_t)MAX(r->tokens_out, 0));
-    if (r->owner == OWNER_CLIENT && r->stream && r->first_us != UINT32_MAX && r->status < 400)
+    bool asked = r->owner == OWNER_CLIENT || r->owner == OWNER_TAPE;
+    if (asked && r->stream && r->first_us != UINT32_MAX && r->status < 400)
         gist_record(&n->first, r->node_us);
+}
+
+/* Who is answered from a tape bears the tokens of its writer, which has a record of its own. */
+static bool had_node_work(const struct record *r)
+{
+    return r->owner != OWNER_CLIENT || r->cache == CACHED_NONE || r->cache == CACHED_BYPASS;
 }
 
 static void count_node_work(struct meter *m, const struct looked_up *l)
@@ -289,7 +296,8 @@ static void watch_own_time(struct meter *m, const struct record *r)
 void meter_record(struct meter *m, const struct record *r)
 {
     struct looked_up l = look_up(m, r);
-    count_node_work(m, &l);
+    if (had_node_work(r))
+        count_node_work(m, &l);
     if (r->owner != OWNER_CLIENT)
         return;
     count_request(m, &l);

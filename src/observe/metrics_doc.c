@@ -1,6 +1,8 @@
-/* observe/metrics_doc.c - makes docs/metrics.md from metric.def, so that the page never tells what the program does not
- * do. metrics_doc         prints the page metrics_doc FILE    a test: says whether FILE is that page */
+/* observe/metrics_doc.c - makes docs/metrics.md from metric.def, series.def and alert.def, so that the page never tells
+ * what the program does not do. Without an argument it prints the page; with a file it is a test that says whether the
+ * file is that page. */
 #include "base/sys.h"
+#include "observe/alert.h"
 #include "observe/histogram.h"
 #include "observe/meter.h"
 
@@ -19,7 +21,11 @@ static const char introduction[] =
     "`kind` are the names\n"
     "that errors carry as `code`. Units are part of the names; times are in seconds.\n"
     "\n"
-    "This page is made from `src/observe/metric.def`: `build/release/src/observe/metrics_doc > docs/metrics.md`.\n"
+    "In OpenMetrics a bucket carries the trace id of a request that fell into it (an exemplar), renewed at most once a "
+    "second.\n"
+    "\n"
+    "This page is made from `metric.def`, `series.def` and `alert.def` in `src/observe/`: "
+    "`build/release/src/observe/metrics_doc > docs/metrics.md`.\n"
     "\n"
     "| metric | type | unit | labels | help |\n"
     "|---|---|---|---|---|\n";
@@ -59,6 +65,46 @@ static void put_buckets(struct text *t)
 #include "observe/metric.def"
 }
 
+static void put_series_row(struct text *t, const char *name, const char *unit, const char *help)
+{
+    text_printf(t, "| `%s` | %s | %s |\n", name, unit, help);
+}
+
+static void put_series(struct text *t)
+{
+    text_put(t, STR("\n## History\n\n`GET /api/history?series=a,b&range=5m|1h|24h`: steps of 1 s, 10 s and 1 min, "
+                    "`null` where nothing was to be\nmeasured. Those of nodes are asked for as `node_inflight:gpu1`, "
+                    "or `node_inflight:*` for all.\n\n| series | unit | what |\n|---|---|---|\n"));
+#define SERIES_RATE(name, unit, total, help)            put_series_row(t, #name, unit, help);
+#define SERIES_SHARE(name, unit, part, whole, help)     put_series_row(t, #name, unit, help);
+#define SERIES_GAUGE(name, unit, help)                  put_series_row(t, #name, unit, help);
+#define SERIES_TIME(name, unit, time, q, divisor, help) put_series_row(t, #name, unit, help);
+#define NODE_RATE(name, unit, total, help)              put_series_row(t, #name, unit, help);
+#define NODE_GAUGE(name, unit, help)                    put_series_row(t, #name, unit, help);
+#define NODE_TIME(name, unit, q, divisor, help)         put_series_row(t, #name, unit, help);
+#include "observe/series.def"
+}
+
+static void put_alert(struct text *t, const struct alert_rule *r)
+{
+    text_printf(t, "| `%s` | %s | `%s` %s %g", r->name, r->severity == ALERT_CRITICAL ? "critical" : "warning",
+                r->value, r->compare == ALERT_ABOVE ? "above" : "below", r->threshold);
+    if (r->window)
+        text_printf(t, " times in %lld s", (long long)(r->window / SECOND(1)));
+    if (r->lasts)
+        text_printf(t, " for %lld s", (long long)(r->lasts / SECOND(1)));
+    text_printf(t, " | %s |\n", r->message);
+}
+
+static void put_alerts(struct text *t)
+{
+    unsigned n;
+    const struct alert_rule *r = alert_rules_built_in(&n);
+    text_put(t, STR("\n## Alerts\n\n| alert | severity | when | what it says |\n|---|---|---|---|\n"));
+    for (unsigned i = 0; i < n; i++)
+        put_alert(t, &r[i]);
+}
+
 static bool is_page(const char *path, struct str page)
 {
     struct buf file = { 0 };
@@ -75,6 +121,8 @@ int main(int argc, char **argv)
     text_put(&page, STR(introduction));
     put_rows(&page);
     put_buckets(&page);
+    put_series(&page);
+    put_alerts(&page);
     if (page.failed)
         status = 2;
     else if (argc < 2)

@@ -9,7 +9,8 @@
 #define RECORD_NODE    32
 #define RECORD_REQUEST 36
 #define RECORD_TRACE   16
-/* What the cache had to do with it; only looks (hit, stale, joined, miss) count towards the hit ratio. */
+/* What the cache had to do with it. Hit, stale, joined and miss are looks, which make the hit ratio, and are answered
+ * from a tape: the node's work for it is in the record of the tape's writer. */
 enum record_cache {
     CACHED_NONE, /* not asked */
     CACHED_HIT,

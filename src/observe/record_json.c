@@ -2,8 +2,6 @@
  * digits, written without a detour over floating point. */
 #include "observe/record_json.h"
 
-#include "base/stamp.h"
-
 #include <stdio.h>
 
 void record_json_text(struct json_out *j, const char *key, struct str s)
@@ -34,20 +32,6 @@ void record_json_known(struct json_out *j, const char *key, int64_t v)
 struct str record_id(const struct record *r, char number[17])
 {
     return r->request_id.len ? record_text(r->request_id) : str_span(number, put_hex(number, r->id));
-}
-
-void record_json_who(struct json_out *j, const struct record *r)
-{
-    char stamp[36], number[17];
-    record_json_text(j, "ts", (struct str){ stamp, stamp_rfc3339(r->wall, stamp) });
-    record_json_text(j, "id", record_id(r, number));
-    record_json_text(j, "method", http_method_text((enum http_method)r->method));
-    record_json_text(j, "route", r->route < ROUTE_COUNT ? route_row((enum route_id)r->route)->name : STR_NONE);
-    record_json_text(j, "model", record_text(r->model));
-    record_json_text(j, "node", record_text(r->node));
-    record_json_known(j, "status", r->status);
-    record_json_text(j, "why", r->why ? fail_name((enum fail)r->why) : STR_NONE);
-    record_json_text(j, "client", (struct str){ r->client, strnlen(r->client, sizeof r->client) });
 }
 
 void record_json_times(struct json_out *j, const struct record *r)

@@ -4,8 +4,6 @@
 #include "base/json.h"
 #include "observe/record.h"
 
-/* ts, id, method, route, model, node, status, why, client; null where there is none. */
-void record_json_who(struct json_out *j, const struct record *r);
 /* total_ms, queued_ms, connect_ms, node_ms, first_ms */
 void record_json_times(struct json_out *j, const struct record *r);
 /* tokens_in, tokens_out, bytes_in, bytes_out */

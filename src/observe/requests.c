@@ -121,13 +121,21 @@ void requests_put(struct requests *r, unsigned no, const struct record *record, 
     atomic_store_explicit(&w->block->n, n + 1, memory_order_release);
 }
 
-void request_detail_attempt(struct request_detail *d, struct str node, enum fail why, int status, nsec took)
+static uint32_t micros(nsec t)
+{
+    return (uint32_t)MIN(MAX(t, 0) / 1000, (nsec)UINT32_MAX);
+}
+
+void request_detail_attempt(struct request_detail *d, const struct request_try *a)
 {
     unsigned at = MIN(d->attempts, REQUEST_ATTEMPTS - 1u);
-    struct request_attempt *a = &d->attempt[at];
-    *a = (struct request_attempt){ .why = (uint16_t)why, .status = (uint16_t)status };
-    *put_str(a->node, str_take(node, sizeof a->node - 1)) = 0;
-    a->took_us = (uint32_t)MIN(MAX(took, 0) / 1000, (nsec)UINT32_MAX);
+    struct request_attempt *to = &d->attempt[at];
+    *to = (struct request_attempt){ .why = (uint16_t)a->why,
+                                    .status = (uint16_t)a->status,
+                                    .start_us = micros(a->start),
+                                    .took_us = micros(a->took),
+                                    .connect_us = micros(a->connect) };
+    *put_str(to->node, str_take(a->node, sizeof to->node - 1)) = 0;
     d->attempts = (uint8_t)(at + 1);
 }
 

@@ -9,21 +9,33 @@
 
 #define REQUESTS_KEPT    10000
 #define REQUEST_ATTEMPTS 4
-#define REQUEST_DECISION 128
 /* What a record has no room for; zero is nothing. */
 struct request_attempt {
-    char node[RECORD_NODE]; /* NUL-terminated, cut off */
-    uint16_t why;           /* enum fail; OK: it answered */
-    uint16_t status;        /* of the node's answer; 0: none */
-    uint32_t took_us;
+    char node[RECORD_NODE];     /* NUL-terminated, cut off */
+    uint16_t why;               /* enum fail; OK: it answered */
+    uint16_t status;            /* of the node's answer; 0: none */
+    uint32_t start_us, took_us; /* since the request's head */
+    uint32_t connect_us;        /* 0: a kept connection */
+};
+/* Why this node: expected seconds by reason, weighted, as in X-OllamaMax-Decision. */
+struct request_decision {
+    char policy[24];                                   /* NUL-terminated; empty: nothing was decided */
+    float total, slot, load, prefill, decode, penalty; /* of policies that count them; else 0 */
+    uint32_t candidates;
 };
 struct request_detail {
     uint8_t attempts; /* of these; of more than there is room for the last one is kept as the last */
     struct request_attempt attempt[REQUEST_ATTEMPTS];
-    char decision[REQUEST_DECISION]; /* as in X-OllamaMax-Decision; NUL-terminated */
-    char cache[24];                  /* why the cache did not answer: "temperature"; NUL-terminated */
+    struct request_decision decision; /* of the last attempt */
+    char cache[24];                   /* why the cache did not answer: "temperature"; NUL-terminated */
 };
-void request_detail_attempt(struct request_detail *d, struct str node, enum fail why, int status, nsec took);
+struct request_try {
+    struct str node;
+    enum fail why;
+    int status;
+    nsec start, took, connect;
+};
+void request_detail_attempt(struct request_detail *d, const struct request_try *a);
 
 struct requests;
 /* NULL when memory is out. */
@@ -47,5 +59,5 @@ bool requests_filter_status(struct requests_filter *f, struct str text);
 enum fail requests_render(struct requests *r, struct text *t, const struct requests_filter *f);
 /* One record by its id, the newest of that id; FAIL_no_such_object. */
 enum fail requests_render_one(struct requests *r, struct text *t, struct str id);
-/* A record as both show it: the access log's members, and trace, cache, decision, stages, attempts. */
+/* A record as both show it, and as the dashboard reads it (web/src/feed.ts: RequestRecord). */
 void request_json(struct json_out *j, const struct record *r, const struct request_detail *d);

@@ -127,7 +127,10 @@ static void assert_member(struct str object, const char *key, const char *raw)
 static void one_request_with_its_road(void **state)
 {
     struct record r = chat_record("llama3", "gpu2");
-    struct request_detail d = { .decision = "t=0.71 slot=0 n=3", .cache = "temperature" };
+    struct request_detail d = {
+        .decision = {"eta", 0.71f, 0, 0.0299f, 0.62f, 0.09f, 0, 3},
+          .cache = "temperature"
+    };
     struct text t = { 0 };
     r.connect_us = 900;
     r.first_us = 121000;
@@ -136,58 +139,68 @@ static void one_request_with_its_road(void **state)
     r.cache = CACHED_BYPASS;
     for (uint8_t i = 0; i < RECORD_TRACE; i++)
         r.trace[i] = (uint8_t)(i * 17);
-    request_detail_attempt(&d, STR("gpu1"), FAIL_connect_refused, 0, USEC(1500));
-    request_detail_attempt(&d, STR("gpu2"), OK, 200, MSEC(1490));
+    request_detail_attempt(
+        &d, &(struct request_try){
+                .node = STR("gpu1"), .why = FAIL_connect_refused, .start = MSEC(5), .took = USEC(1500) });
+    request_detail_attempt(
+        &d, &(struct request_try){
+                .node = STR("gpu2"), .status = 200, .start = MSEC(10), .took = MSEC(1490), .connect = USEC(900) });
     requests_put(kept, 1, &r, &d);
     assert_int_equal(requests_render_one(kept, &t, STR("req-1")), OK);
     struct str one = text_str(&t);
-    assert_member(one, "trace", "\"00112233445566778899aabbccddeeff\"");
-    assert_member(one, "decision", "\"t=0.71 slot=0 n=3\"");
+    assert_member(one, "at", "\"2023-11-14T22:13:20Z\"");
+    assert_member(one, "route", "\"/api/chat\"");
+    assert_member(one, "code", "\"\"");
+    assert_member(one, "trace_id", "\"00112233445566778899aabbccddeeff\"");
+    assert_member(one, "decision",
+                  "{\"policy\":\"eta\",\"node\":\"gpu2\",\"total_s\":0.71,\"terms\":{\"slot\":0,\"load\":0.0299,"
+                  "\"prefill\":0.62,\"decode\":0.09,\"penalty\":0},\"n\":3}");
     assert_member(one, "cache", "\"bypass\"");
     assert_member(one, "cache_detail", "\"temperature\"");
     assert_member(one, "tries", "2");
     assert_member(one, "tokens_out", "50");
     assert_member(one, "stages",
-                  "[{\"name\":\"queue\",\"ms\":5.000},{\"name\":\"connect\",\"ms\":0.900},{\"name\":\"node\",\"ms\":"
-                  "114.900},{\"name\":\"gateway\",\"ms\":0.200},{\"name\":\"stream\",\"ms\":1379.000}]");
+                  "{\"total_ms\":1500.000,\"queued_ms\":5.000,\"connect_ms\":0.900,\"node_ms\":114.900,"
+                  "\"first_ms\":121.000,\"added_ms\":0.200,\"load_ms\":0.000}");
     assert_member(one, "attempts",
-                  "[{\"node\":\"gpu1\",\"why\":\"connect_refused\",\"sentence\":\"the node refused the "
-                  "connection\",\"status\":null,\"ms\":1.500},{\"node\":\"gpu2\",\"why\":null,\"sentence\":null,"
-                  "\"status\":200,\"ms\":1490.000}]");
+                  "[{\"node\":\"gpu1\",\"start_ms\":5.000,\"end_ms\":6.500,\"connect_ms\":0.000,\"outcome\":"
+                  "\"connect_refused\",\"detail\":\"the node refused the connection\",\"status\":null},"
+                  "{\"node\":\"gpu2\",\"start_ms\":10.000,\"end_ms\":1500.000,\"connect_ms\":0.900,\"outcome\":"
+                  "\"ok\",\"status\":200}]");
     assert_ids((struct requests_filter){ .limit = 9, .node = STR("gpu1") }, "1 ");
     text_free(&t);
 }
 
-/* Nothing was sent, or the times do not add up: stages still end where the request does. */
-static void stages_never_exceed_the_whole(void **state)
+static void one_that_never_got_so_far(void **state)
 {
-    struct record r = chat_record("llama3", "");
+    struct record r = {
+        .id = 0x1234, .status = 404, .why = FAIL_not_found, .route = ROUTE_NONE, .first_us = UINT32_MAX
+    };
     struct text t = { 0 };
-    r.request_id.len = 0;
-    r.first_us = UINT32_MAX;
-    r.total_us = 4000;
     requests_put(kept, 0, &r, NULL);
     assert_int_equal(requests_render_one(kept, &t, STR("1234")), OK); /* the exchange's id in hex */
-    assert_member(text_str(&t), "stages",
-                  "[{\"name\":\"queue\",\"ms\":4.000},{\"name\":\"connect\",\"ms\":0.000},{\"name\":\"node\",\"ms\":"
-                  "0.000},{\"name\":\"gateway\",\"ms\":0.000},{\"name\":\"stream\",\"ms\":0.000}]");
+    assert_member(text_str(&t), "route", "\"none\"");
+    assert_member(text_str(&t), "code", "\"not_found\"");
+    assert_member(text_str(&t), "cache", "\"none\"");
+    assert_member(text_str(&t), "decision", "null");
     assert_member(text_str(&t), "attempts", "[]");
-    assert_member(text_str(&t), "trace", "null");
+    assert_member(text_str(&t), "trace_id", "");
     text_free(&t);
 }
 
 static void more_attempts_than_there_is_room_for(void **state)
 {
     struct request_detail d = { 0 };
-    char name[64];
+    char name[128];
     for (int i = 1; i <= 6; i++) {
         snprintf(name, sizeof name, "gpu%d-with-a-name-that-is-longer-than-records-have-room-for", i);
-        request_detail_attempt(&d, str_of(name), i < 6 ? FAIL_upstream_reset : OK, 0, NEVER);
+        request_detail_attempt(&d, &(struct request_try){ .node = str_of(name), .start = -5, .took = NEVER });
     }
     assert_int_equal(d.attempts, REQUEST_ATTEMPTS);
     assert_memory_equal(d.attempt[2].node, "gpu3-", 5);
     assert_memory_equal(d.attempt[3].node, "gpu6-", 5);
     assert_int_equal(strlen(d.attempt[3].node), RECORD_NODE - 1);
+    assert_int_equal(d.attempt[3].start_us, 0);
     assert_int_equal(d.attempt[3].took_us, UINT32_MAX);
 }
 
@@ -228,7 +241,7 @@ static void *look(void *arg)
         struct json_walk w = json_walk(json_get(json_parse(text_str(&t), NULL), STR("requests")));
         struct str before = STR_NONE;
         while (json_next(&w)) {
-            struct str ts = json_get(w.value, STR("ts")).raw;
+            struct str ts = json_get(w.value, STR("at")).raw;
             assert_true(str_eq(json_get(w.value, STR("model")).raw, STR("\"qwen\"")));
             assert_true(!before.n || memcmp(before.p, ts.p, MIN(before.n, ts.n)) >= 0);
             before = ts;
@@ -277,7 +290,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(filters, each_begin, each_end),
         cmocka_unit_test_setup_teardown(the_last_ten_thousand, each_begin, each_end),
         cmocka_unit_test_setup_teardown(one_request_with_its_road, each_begin, each_end),
-        cmocka_unit_test_setup_teardown(stages_never_exceed_the_whole, each_begin, each_end),
+        cmocka_unit_test_setup_teardown(one_that_never_got_so_far, each_begin, each_end),
         cmocka_unit_test_setup_teardown(more_attempts_than_there_is_room_for, each_begin, each_end),
         cmocka_unit_test_setup_teardown(memory_that_is_out, each_begin, each_end),
         cmocka_unit_test_setup_teardown(writers_and_readers, each_begin, each_end),

@@ -280,6 +280,7 @@ struct sim_fault {
     nsec stall;           /* before the first byte */
     uint64_t reset_after; /* bytes of the answer; NO_RESET */
     int status;           /* 0 = none */
+    bool loads;           /* empty prompts count as well */
     double slow_load;     /* loads take so many times as long, as long as it is set; at least 1 */
     nsec dead_for;        /* once dead; NEVER = for good */
 };

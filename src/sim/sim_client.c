@@ -176,6 +176,15 @@ static void answer_late(struct sim_client *c)
     answer_now(c, buf_str(&c->body));
 }
 
+/* An empty prompt: only loads or unloads. */
+static bool asks_nothing(const struct sim_client *c, struct str body)
+{
+    struct json asked = json_parse(body, NULL);
+    bool may = c->endpoint->answer == sim_answer_generate || c->endpoint->answer == sim_answer_embed;
+    return may && asked.kind == JSON_OBJECT && json_get(asked, STR("prompt")).kind == JSON_BAD &&
+           json_get(asked, STR("input")).kind == JSON_BAD;
+}
+
 /* The whole request is there. */
 static void dispatch(struct sim_client *c, struct str body)
 {
@@ -183,7 +192,7 @@ static void dispatch(struct sim_client *c, struct str body)
     nsec stall = n->latency;
     c->state = CLIENT_BUSY;
     n->stats.requests++;
-    if (c->endpoint->works)
+    if (c->endpoint->works && (n->fault.loads || !asks_nothing(c, body)))
         stall += sim_fault_strikes(c);
     if (stall == 0) {
         answer_now(c, body);

@@ -8,6 +8,8 @@
  *     {"die": true} or {"die": 5000}         gone: connections reset, nobody listens, for good or for so many ms
  *     {}                                     all is well again
  *
+ *     {"status": 500, "loads": true}         strikes mere loads and unloads (empty prompts) as well
+ *
  * Each request replaces what was set before. Faults strike model work and transfers of models, never probes: a node
  * that cannot be probed is a dead one. */
 #include "sim/sim.h"
@@ -55,6 +57,11 @@ static bool read_busy(struct sim_fault *f, struct json v)
         f->status = 503;
     return v.kind == JSON_TRUE || v.kind == JSON_FALSE;
 }
+static bool read_loads(struct sim_fault *f, struct json v)
+{
+    f->loads = v.kind == JSON_TRUE;
+    return v.kind == JSON_TRUE || v.kind == JSON_FALSE;
+}
 static bool read_slow_load(struct sim_fault *f, struct json v)
 {
     return json_f64(v, &f->slow_load) && f->slow_load >= 1;
@@ -77,6 +84,7 @@ static const struct {
     { { "status", 6 },             read_status,    true },
     { { "count", 5 },              read_times,     false},
     { { "busy", 4 },               read_busy,      true },
+    { { "loads", 5 },              read_loads,     false},
     { { "slow_load", 9 },          read_slow_load, false},
     { { "die", 3 },                read_death,     false},
 };

@@ -146,7 +146,8 @@ describe('answers of any size and cut', { concurrency: true }, () => {
             },
         };
         node = await scripted(routes, { models: ['llama3.2', 'other'] });
-        front = await gateway([node], { flags: ['--alias', 'a"b\u00e9=llama3.2', '--alias', 'long-name-of-a-model=llama3.2', '--alias', 'another=other', '--model', 'other,num_ctx=12345'] });
+        front = await gateway([node], { flags: ['--alias', 'a"b\u00e9=llama3.2', '--alias', 'long-name-of-a-model=llama3.2', '--alias', 'another=other', '--model', 'other,num_ctx=12345',
+            '--model', 'ghost,num_ctx=7777', '--fallback', 'ghost=phantom,other', '--model', 'void,num_ctx=7777', '--fallback', 'void=llama3.2'] });
     });
     after(async () => {
         await front?.stop();
@@ -186,6 +187,8 @@ describe('answers of any size and cut', { concurrency: true }, () => {
         assert.deepEqual(await context({ options: { seed: 1 } }), { seed: 1, num_ctx: 12345 });
         assert.deepEqual(await context({ options: { num_ctx: 512 } }), { num_ctx: 512 });
         assert.deepEqual(await context({ model: 'another', options: null }), { num_ctx: 12345 });
+        assert.deepEqual(await context({ model: 'ghost' }), { num_ctx: 12345 }, 'its own, after a fallback');
+        assert.deepEqual(await context({ model: 'void' }), { num_ctx: null }, 'none of its own');
     });
 });
 
@@ -197,6 +200,9 @@ describe('fallbacks', { concurrency: true }, () => {
         allSay('large', await all(await ollama.chat({ model: 'large', messages, stream: true })));
         assert.equal((await ollama.chat({ model: 'Large', messages })).model, 'Large');
         assert.equal((await ask(`${f.url}/api/chat`, { body: { model: 'medium', messages } })).status, 404);
+        const stopped = await ask(`${f.url}/api/generate`, { body: { model: 'large', keep_alive: 0 } });
+        assert.equal(stopped.status, 404, 'no other model is unloaded in its place');
+        assert.equal((await f.nodes[0].stats()).unloads, 0);
     });
 
     test('a model whose node is down, and one whose node fails', async (t) => {

@@ -117,6 +117,14 @@ export async function simnode({ models = ['llama3.2'], listen = '127.0.0.1:0', .
     const args = ['simnode', '--listen', listen, ...models.flatMap((m) => ['--model', m])];
     for (const [name, value] of Object.entries(flags)) args.push(`--${name}`, String(value));
     const node = await run(args).listening();
+    node.slots = flags.slots ?? 1;
+    // Every model loaded, as on a fleet that is in use.
+    node.warm = async () => {
+        for (const model of models.map((m) => m.split('=')[0])) {
+            const reply = await ask(`${node.url}/api/generate`, { body: { model } });
+            if (reply.status !== 200) assert.equal((await ask(`${node.url}/api/embed`, { body: { model } })).status, 200);
+        }
+    };
     node.faults = async (faults) => {
         const reply = await ask(`${node.url}/sim/faults`, { method: 'POST', body: faults });
         assert.equal(reply.status, 200, reply.text);
@@ -126,8 +134,9 @@ export async function simnode({ models = ['llama3.2'], listen = '127.0.0.1:0', .
 }
 
 // A gateway before these nodes (URLs or what simnode() gave), ready when all that are up have been looked at.
-export async function gateway(nodes, { flags = [], env, limits, up = nodes.length } = {}) {
-    const named = nodes.flatMap((node, i) => ['--node', `${node.url ?? node},name=n${i + 1}`]);
+export async function gateway(nodes, { flags = [], env, limits, up = nodes.length, learn = false } = {}) {
+    const slots = (node) => (node.slots && !learn ? `,slots=${node.slots}` : '');
+    const named = nodes.flatMap((node, i) => ['--node', `${node.url ?? node},name=n${i + 1}${slots(node)}`]);
     const front = await run(['serve', '--listen', '127.0.0.1:0', '--health-interval', '200ms', '--inventory-ps', '200ms',
         ...named, ...flags], { env, limits }).listening();
     front.nodes = async () => (await ask(`${front.url}/api/nodes/detailed`)).json.nodes;
@@ -141,9 +150,10 @@ export async function gateway(nodes, { flags = [], env, limits, up = nodes.lengt
     return front;
 }
 
-// count simulated nodes alike, and a gateway before them.
-export async function fleet(count, node = {}, front = {}) {
+// count simulated nodes alike, with their models loaded unless they are `cold`, and a gateway before them.
+export async function fleet(count, { cold = false, ...node } = {}, front = {}) {
     const nodes = await Promise.all(Array.from({ length: count }, () => simnode(node)));
+    if (!cold) await Promise.all(nodes.map((n) => n.warm()));
     const gate = await gateway(nodes, front);
     return {
         nodes, gate, url: gate.url, port: gate.port,

@@ -11,8 +11,11 @@ const first = { 'X-OllamaMax-Node': 'n1' };
 
 describe('section 6, nodes that die', () => {
     let f, url;
-    // The next answer of n1 breaks after so many bytes.
-    const cut = (bytes) => f.nodes[0].faults({ reset_after_bytes: bytes, count: 1 });
+    // The next answer of n1 breaks after so many bytes. Two good ones before it keep its breaker closed.
+    const cut = async (bytes) => {
+        for (let i = 0; i < 2; i++) assert.equal((await ask(`${url}/api/chat`, { body: { model: 'llama3.2', messages }, headers: first })).status, 200);
+        await f.nodes[0].faults({ reset_after_bytes: bytes, count: 1 });
+    };
 
     before(async () => {
         f = await fleet(3, { models: ['llama3.2=1MiB', 'nomic-embed-text=1MiB'], slots: 8, prefill: 0, decode: 0 });
@@ -92,7 +95,9 @@ describe('section 6, nodes that die', () => {
         const whole = await ask(`${url}/api/chat`, { body: { model: 'llama3.2', messages, options: { temperature: 0 } } });
         const expected = whole.records.map((r) => r.message.content).join('');
         for (const path of ['/api/chat', '/v1/chat/completions', '/v1/messages']) {
-            await f.nodes[0].faults({ reset_after_bytes: 0, count: 6 }); // also what is sent anew after a kept connection died
+            const chosen = (await ask(`${url}/api/chat`, { body: { model: 'llama3.2', messages } })).headers['x-ollamamax-node'];
+            const dying = f.nodes[Number(chosen.slice(1)) - 1];
+            await dying.faults({ reset_after_bytes: 0, count: 6 }); // also what is sent anew after a kept connection died
             const replies = await Promise.all(Array.from({ length: 9 }, () =>
                 ask(url + path, { body: { model: 'llama3.2', messages, max_tokens: 100, stream: true, temperature: 0 } })));
             let attempts = 0;
@@ -103,7 +108,7 @@ describe('section 6, nodes that die', () => {
                 else assert.equal(reply.text.match(/\[simulated\]/g).length, 1);
             }
             assert.ok(attempts > 9, `${path}: ${attempts} attempts for 9 requests, some of which met a dying node`);
-            await f.nodes[0].faults({});
+            await dying.faults({});
             await until('all nodes up again', async () => (await f.gate.nodes()).every((n) => n.state === 'up'));
         }
     });

@@ -13,7 +13,7 @@ describe('section 6, models', { concurrency: true }, () => {
     const everywhere = async (name) => (await Promise.all([url, ...f.nodes.map((n) => n.url)].map(names))).map((list) => list.includes(name));
 
     before(async () => {
-        f = await fleet(3, { models: ['llama3.2=64MiB', 'qwen3:4b=64MiB'], slots: 8, 'load-rate': '4GiB/s', prefill: 0, decode: 0 });
+        f = await fleet(3, { cold: true, models: ['llama3.2=64MiB', 'qwen3:4b=64MiB'], slots: 8, 'load-rate': '4GiB/s', prefill: 0, decode: 0 });
         url = f.url;
     });
     after(() => f?.stop());

@@ -10,7 +10,7 @@ static struct {
     size_t cap;
     unsigned led, landed, hits, joins;
     enum fail why;
-    bool whole, oversize;
+    bool whole, oversize, refresh;
     int64_t tokens;
 } shelf;
 static struct record records[64];
@@ -25,6 +25,20 @@ static void landed(struct flight *f, const struct exchange *x, enum fail why)
     shelf.tokens = x ? x->up.figures.output_tokens : -1;
     if (!shelf.whole && shelf.tape == f->tape)
         tape_unref(&shelf.tape);
+}
+
+/* The old answer for x, and its question for a new one. */
+static enum step refresh(struct exchange *x)
+{
+    struct flight *f = flight_new(x->worker, shelf.cap, true);
+    struct tape *old = shelf.tape;
+
+    shelf.refresh = false;
+    shelf.tape = tape_ref(f->tape);
+    f->over = landed;
+    flight_start(f, x);
+    assert_int_equal(flight_join(x, old, false), OK); /* takes the shelf's reference */
+    return flight_follow(x);
 }
 
 static enum step lead(struct exchange *x, bool patient)
@@ -56,6 +70,8 @@ enum step local_enter(struct exchange *x)
 
     if (x->route.row->kind != KIND_MODEL || x->owner_kind == OWNER_TAPE)
         return STEP_NEXT;
+    if (shelf.refresh)
+        return refresh(x);
     if (shelf.tape) {
         t = tape_ref(shelf.tape);
         whole = tape_is_whole(t);
@@ -238,6 +254,7 @@ static void one_request_answers_all_on_all_workers(void **state)
         for (unsigned i = 0; i < records_n; i++) {
             assert_int_equal(records[i].why, OK);
             assert_string_equal(records[i].node.text, "n1");
+            assert_true(records[i].added_us < 5000); /* waiting for the node is not the gateway's time */
             told += records[i].attempts == 1 && records[i].tokens_out == 7;
         }
         assert_int_equal(told, 1); /* the leader: its record tells of the road */
@@ -264,6 +281,40 @@ static void what_has_ended_is_served_without_anybody(void **state)
     assert_int_equal(shelf.hits, CLIENTS - 1);
     assert_false(got(client[5], "X-OllamaMax-Attempts"));
     finish_flights();
+}
+
+static void a_refresh_has_no_client(void **state)
+{
+    for (unsigned too_large = 0; too_large < 2; too_large++) {
+        begin_flights(5 + too_large, 1);
+        all_ask(0, 1);
+        await_work(&machines[0]);
+        opens(&machines[0]);
+        tells_word(&machines[0], 1);
+        tells_end(&machines[0]);
+        world_elapse(SECOND(1));
+        machines[0].work = NULL;
+        shelf.refresh = true;
+        shelf.cap = too_large ? 1000 : MIB(1);
+        all_ask(1, 2);
+        await_work(&machines[0]);
+        assert_got_all(client[1]); /* the old one */
+        opens(&machines[0]);
+        want_n = 0;
+        for (unsigned i = 0; i < 20; i++)
+            tells_word(&machines[0], i);
+        world_elapse(MSEC(50));
+        assert_true(machines[0].closed_on_us == too_large); /* for whom? */
+        if (!too_large) {
+            tells_end(&machines[0]);
+            all_ask(2, 4);
+            world_elapse(SECOND(1));
+            assert_got_all(client[2]);
+            assert_got_all(client[3]);
+        }
+        assert_true(shelf.whole == !too_large);
+        finish_flights();
+    }
 }
 
 static void each_client_reads_its_own_name_of_the_model(void **state)
@@ -540,6 +591,62 @@ static void a_slow_client_is_ended_and_hinders_nobody(void **state)
     finish_flights();
 }
 
+static void who_reads_nothing_of_what_has_ended_is_ended(void **state)
+{
+    begin_flights(9, 1);
+    shelf.cap = MIB(16);
+    client[0] = chat("/api/chat", "m", true);
+    await_work(&machines[0]);
+    opens(&machines[0]);
+    for (unsigned i = 0; i < 40; i++)
+        tells(&machines[0], big_record());
+    tells_end(&machines[0]);
+    world_elapse(SECOND(1));
+    assert_got_all(client[0]);
+    for (unsigned i = 1; i < 4; i++) {
+        client[i] = chat("/api/chat", "m", true);
+        peer_stall(client[i], true);
+    }
+    world_elapse(SECOND(20));
+    assert_int_equal(records_n, 1);
+    peer_stall(client[1], false); /* in time */
+    nsec idle = worker_settings(gate->worker[0])->client_idle_timeout;
+    world_elapse(idle);
+    assert_int_equal(records_n, 4);
+    for (unsigned i = 1; i < 4; i++)
+        assert_int_equal(records[i].why, i == 1 ? OK : FAIL_slow_reader);
+    assert_got_all(client[1]);
+    finish_flights();
+}
+
+/* Parts of a record over 256 KiB are let through, and a break there is a break. */
+static void a_break_inside_a_large_record_breaks_the_connections(void **state)
+{
+    begin_flights(10, 1);
+    all_ask(0, 4);
+    await_work(&machines[0]);
+    world_elapse(MSEC(50));
+    opens(&machines[0]);
+    tells_word(&machines[0], 1);
+    world_elapse(MSEC(50));
+    char *part = malloc(KIB(400));
+    memset(part, 'y', KIB(400));
+    peer_sendf(machines[0].work, "%x\r\n", (unsigned)KIB(400));
+    peer_send(machines[0].work, (struct str){ part, KIB(400) });
+    free(part);
+    world_elapse(SECOND(1));
+    (void)got_whole(client[0]);
+    assert_true(got_n > KIB(256));
+    goes_away(&machines[0]);
+    world_elapse(SECOND(1));
+    for (unsigned i = 0; i < 3; i++) {
+        assert_false(got_whole(client[i]));
+        assert_true(peer_saw_reset(client[i]) || peer_saw_end(client[i]));
+    }
+    assert_int_equal(status_of(client[3]), 502); /* has seen nothing of it */
+    finish_flights();
+}
+
 static void the_node_waits_only_when_all_clients_do(void **state)
 {
     begin_flights(7, 1);
@@ -675,6 +782,7 @@ int main(void)
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(one_request_answers_all_on_all_workers),
         cmocka_unit_test(what_has_ended_is_served_without_anybody),
+        cmocka_unit_test(a_refresh_has_no_client),
         cmocka_unit_test(each_client_reads_its_own_name_of_the_model),
         cmocka_unit_test(an_answer_in_one_piece_has_its_length),
         cmocka_unit_test(the_leader_leaves_and_nobody_notices),
@@ -685,6 +793,8 @@ int main(void)
         cmocka_unit_test(an_error_of_the_nodes_own_reaches_all),
         cmocka_unit_test(an_error_record_is_passed_on_and_not_kept),
         cmocka_unit_test(a_slow_client_is_ended_and_hinders_nobody),
+        cmocka_unit_test(who_reads_nothing_of_what_has_ended_is_ended),
+        cmocka_unit_test(a_break_inside_a_large_record_breaks_the_connections),
         cmocka_unit_test(the_node_waits_only_when_all_clients_do),
         cmocka_unit_test(followers_cost_no_copies),
         cmocka_unit_test(each_allocation_may_fail),

@@ -147,6 +147,8 @@ static inline void handle(struct machine *m, struct peer *p, const char *line)
         send_models(m, p);
     } else if (!strncmp(line, "GET /api/ps", 11)) {
         m->serves ? send_models(m, p) : respond(p, 200, "{\"models\":[]}");
+    } else if (!strncmp(line, "GET /v1/models", 14)) { /* asked when memory failed for a better question */
+        respond(p, 404, "");
     } else if (m->serves && !strncmp(line, "POST /", 6)) {
         m->chats++;
         m->work = p;

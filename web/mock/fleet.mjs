@@ -342,4 +342,4 @@ export class Fleet {
   }
 }
 
-export const brief = ({ attempts, trace_id, ...r }) => ({ ...r, decision: r.decision && { ...r.decision, candidates: undefined } });
+export const brief = ({ trace_id, ...r }) => ({ ...r, decision: r.decision && { ...r.decision, candidates: undefined } });

@@ -97,6 +97,8 @@ export interface Alert {
   unit?: string;
   message: string;
   labels: Record<string, string>;
+  fired?: Stamp | null;
+  ended?: Stamp | null;
   silenced_until?: Stamp | null;
 }
 export interface Silence {
@@ -104,7 +106,7 @@ export interface Silence {
   name: string;
   labels?: Record<string, string>;
   until: Stamp;
-  comment?: string;
+  comment?: string | null;
 }
 export interface AlertsView {
   alerts: Alert[];
@@ -149,15 +151,18 @@ export interface Attempt {
   connect_ms?: number;
   outcome: string;
   detail?: string;
+  status?: number | null;
 }
 export interface RequestRecord {
   id: string;
   at: Stamp;
+  method?: string;
   route: string;
   model: string;
   node: string;
   status: number;
   code: string;
+  sentence?: string | null;
   client?: string;
   stream: boolean;
   simulated?: boolean;
@@ -165,6 +170,9 @@ export interface RequestRecord {
   tokens_in: number | null;
   tokens_out: number | null;
   cache?: 'none' | 'hit' | 'stale' | 'joined' | 'miss' | 'bypass';
+  cache_detail?: string;
+  bytes_in?: number;
+  bytes_out?: number;
   stages: Stages;
   decision?: Decision | null;
   attempts?: Attempt[];

@@ -123,6 +123,7 @@ async function connect() {
     await snapshot();
     if (mine !== run) return;
     ready = true;
+    if (!performance.getEntriesByName('usable').length) performance.mark('usable');
     early.forEach(take);
   } catch (e) {
     if (mine === run) failed(e);

@@ -105,9 +105,12 @@ function put<T>(list: T[] | undefined, item: T, same: (a: T) => boolean): T[] {
   return all.some(same) ? all.map((old) => (same(old) ? item : old)) : [...all, item];
 }
 
+/** Clients choose request ids and may use one twice. */
+export const keyOf = (r: RequestRecord) => `${r.id} ${r.at}`;
+
 function withRequests(list: RequestRecord[] | undefined, fresh: RequestRecord[]): RequestRecord[] {
-  const known = new Set(list?.map((r) => r.id));
-  return [...fresh.filter((r) => !known.has(r.id)), ...(list ?? [])].slice(0, REQUESTS);
+  const known = new Set(list?.map(keyOf));
+  return [...fresh.filter((r) => !known.has(keyOf(r))), ...(list ?? [])].slice(0, REQUESTS);
 }
 
 export function applied(s: State, frame: Frame): Partial<State> {

@@ -2,7 +2,7 @@
 import { useState } from 'preact/hooks';
 import { ask, send } from '../api.ts';
 import type { Alert, AlertsView } from '../feed.ts';
-import { ago, clock, count } from '../format.ts';
+import { ago, clock } from '../format.ts';
 import { change, useStore } from '../store.ts';
 import type { Level } from '../verdict.ts';
 import type { IconName } from './icons.tsx';
@@ -54,13 +54,12 @@ function SilenceDialog({ alert, onClose }: { alert: Alert; onClose: () => void }
 
 function AlertRow({ a, at, allowed, onSilence }: { a: Alert; at: number; allowed: boolean; onSilence: () => void }) {
   const row = STATES[a.state];
-  const value = a.value == null ? '' : `${count(a.value)}${a.threshold == null ? '' : ` against ${count(a.threshold)}`}${a.unit ? ` ${a.unit}` : ''}`;
   return (
     <li class={`alert is-${row.level}`}>
       <Badge level={row.level} icon={a.silenced_until ? 'quiet' : row.icon}>{a.silenced_until ? 'silenced' : a.state}</Badge>
       <div>
         <p><b>{a.name.replaceAll('_', ' ')}</b> {a.message}</p>
-        <p class="muted small-text">{[value, labelled(a), `since ${clock(a.since)}, ${ago(a.since, at)}`].filter(Boolean).join(' · ')}</p>
+        <p class="muted small-text">{[labelled(a), `since ${clock(a.since)}, ${ago(a.since, at)}`].filter(Boolean).join(' · ')}</p>
       </div>
       {allowed && a.state !== 'resolved' && !a.silenced_until && <button type="button" class="small" onClick={onSilence}>Silence …</button>}
     </li>

@@ -14,21 +14,28 @@ function useWhole(brief: RequestRecord): RequestRecord {
   const [whole, setWhole] = useState<RequestRecord>();
   useEffect(() => {
     let over = false;
-    void askIfThere<RequestRecord>(`api/requests/${encodeURIComponent(brief.id)}`).catch(() => undefined).then((r) => !over && r && setWhole(r));
+    void askIfThere<RequestRecord>(`api/requests/${encodeURIComponent(brief.id)}`).catch(() => undefined).then((r) => !over && r?.at === brief.at && setWhole(r));
     return () => void (over = true);
   }, [brief.id]);
   return whole ?? brief;
 }
 
+/** Where the gateway kept only the terms of the node it chose, that one is shown alone. */
+function comparedOf(r: RequestRecord): Candidate[] {
+  const d = r.decision;
+  if (d?.candidates) return d.candidates;
+  return d?.terms && r.node ? [{ node: r.node, eta_s: d.total_s ?? null, terms: d.terms }] : [];
+}
+
 function Candidates({ r }: { r: RequestRecord }) {
-  const all = [...(r.decision?.candidates ?? [])].sort((a, b) => Number(!!a.excluded) - Number(!!b.excluded) || (a.eta_s ?? 1e9) - (b.eta_s ?? 1e9));
+  const all = [...comparedOf(r)].sort((a, b) => Number(!!a.excluded) - Number(!!b.excluded) || (a.eta_s ?? 1e9) - (b.eta_s ?? 1e9));
   if (!all.length) return null;
   const most = Math.max(...all.map((c) => c.eta_s ?? 0), 0.001);
   const used = TERMS.filter((t) => all.some((c) => (c.terms?.[t.id] ?? 0) > 0));
   const says = (c: Candidate) => used.filter((t) => (c.terms?.[t.id] ?? 0) > 0).map((t) => `${t.name} ${duration(c.terms![t.id]! * 1000)}`).join(', ');
   return (
     <>
-      <h3>Nodes compared</h3>
+      <h3>{all.length > 1 ? 'Nodes compared' : 'What it was expected to cost'}</h3>
       <ul class="candidates">
         {all.map((c) => (
           <li key={c.node} class={c.node === r.node ? 'chosen' : c.excluded ? 'excluded' : ''}>
@@ -45,7 +52,7 @@ function Candidates({ r }: { r: RequestRecord }) {
           </li>
         ))}
       </ul>
-      <p class="muted small-text">Policy {r.decision?.policy}: what each node was expected to cost in time, weighted; the least wins.</p>
+      <p class="muted small-text">Policy {r.decision?.policy}: expected time by reason, weighted; the least wins{all.length < 2 && r.decision?.n ? `, here of ${r.decision.n}` : ''}.</p>
     </>
   );
 }
@@ -83,7 +90,7 @@ export function Inspector({ brief, onStep, onClose }: { brief: RequestRecord; on
   return (
     <Dialog side onClose={onClose} tools={tools} title={<>{r.model || r.route} {r.node && <span class="muted">on {r.node}</span>} <Badge level={failed(r) ? 'bad' : 'well'}>{r.status}</Badge>{r.simulated && <span class="tag sim">simulated</span>}</>}>
       <div class="inspector" onKeyDown={keys}>
-        {failed(r) && r.code && <p class="failure"><Icon name="bad" /> {r.code.replaceAll('_', ' ')}</p>}
+        {failed(r) && r.code && <p class="failure"><Icon name="bad" /> {r.sentence ?? r.code.replaceAll('_', ' ')}</p>}
         <h3>Its road</h3>
         <Road r={r} />
         <h3>{r.node ? `Why ${r.node}` : 'Why no node'}</h3>
@@ -93,10 +100,10 @@ export function Inspector({ brief, onStep, onClose }: { brief: RequestRecord; on
         <h3>More</h3>
         <dl class="facts">
           <Fact name="At">{clock(r.at)}</Fact>
-          <Fact name="Route">{r.route}{r.stream ? ', streamed' : ''}</Fact>
+          <Fact name="Route">{r.method} {r.route}{r.stream ? ', streamed' : ''}</Fact>
           <Fact name="Client">{r.client ?? '–'}</Fact>
           <Fact name="Tokens">{count(r.tokens_in)} read, {count(r.tokens_out)} written</Fact>
-          <Fact name="Cache">{r.cache ?? 'none'}</Fact>
+          <Fact name="Cache">{r.cache ?? 'none'}{r.cache_detail && `: ${r.cache_detail}`}</Fact>
           <Fact name="Request"><span class="mono">{r.id}</span></Fact>
           {r.trace_id && <Fact name="Trace"><span class="mono">{r.trace_id}</span></Fact>}
         </dl>

@@ -91,7 +91,7 @@ function BreakerCell({ node }: { node: FleetNode }) {
   );
 }
 
-function Row({ node, now, whole, at, onOpen }: { node: FleetNode; now?: NodeNow; whole: number; at: number; onOpen: () => void }) {
+function Row({ node, now, whole, at, breakers, onOpen }: { node: FleetNode; now?: NodeNow; whole: number; at: number; breakers: boolean; onOpen: () => void }) {
   const state = stateOf(node);
   const failing = node.state === 'down' || node.state === 'suspect';
   const down = node.state === 'down';
@@ -111,7 +111,7 @@ function Row({ node, now, whole, at, onOpen }: { node: FleetNode; now?: NodeNow;
       <td role="cell" data-name="Slots"><Slots node={node} /></td>
       <td role="cell" data-name="Writes" class="num"><span class="figure">{count(down ? null : now?.tokens_per_s)}</span> <span class="muted">tok/s</span></td>
       <td role="cell" data-name="First token" class="num"><span class="figure">{duration(down ? null : now?.ttft_p95_ms ?? node.ttft_ms?.p95)}</span> <span class="muted">p95</span></td>
-      <td role="cell" data-name="Breaker"><BreakerCell node={node} /></td>
+      {breakers && <td role="cell" data-name="Breaker"><BreakerCell node={node} /></td>}
     </tr>
   );
 }
@@ -133,6 +133,7 @@ export function Fleet() {
   const [opened, setOpened] = useState<string>();
   const fresh = new Map(frame?.nodes.map((n) => [n.id, n]));
   const { sorted, sort, pick } = useSorted(nodes ?? [], fresh);
+  const breakers = !!nodes?.some((n) => n.breaker);
   const chosen = nodes?.find((n) => n.id === opened);
   const at = (frame?.t ?? Date.now() / 1000) * 1000;
   return (
@@ -142,7 +143,7 @@ export function Fleet() {
           <caption class="sr-only">Nodes, what they hold and how they do</caption>
           <thead role="rowgroup">
             <tr role="row">
-              {columns.map((c) => (
+              {columns.filter((c) => c.id !== 'breaker' || breakers).map((c) => (
                 <th key={c.id} role="columnheader" scope="col" class={c.num ? 'num' : ''} aria-sort={sort.id === c.id ? (sort.down ? 'descending' : 'ascending') : undefined}>
                   {c.by ? (
                     <button type="button" class="sort" onClick={() => pick(c.id)}>
@@ -154,7 +155,7 @@ export function Fleet() {
             </tr>
           </thead>
           <tbody role="rowgroup">
-            {sorted.map((n) => <Row key={n.id} node={n} now={fresh.get(n.id)} whole={fullest(nodes)} at={at} onOpen={() => setOpened(n.id)} />)}
+            {sorted.map((n) => <Row key={n.id} node={n} now={fresh.get(n.id)} whole={fullest(nodes)} at={at} breakers={breakers} onOpen={() => setOpened(n.id)} />)}
           </tbody>
         </table>
       ) : (

@@ -3,7 +3,7 @@
 import { useMemo, useRef, useState } from 'preact/hooks';
 import type { RequestRecord } from '../feed.ts';
 import { ago, count, duration } from '../format.ts';
-import { useStore } from '../store.ts';
+import { keyOf, useStore } from '../store.ts';
 import { whyBriefly } from '../why.ts';
 import { Inspector } from './inspector.tsx';
 import { Badge, Choice, Section } from './parts.tsx';
@@ -30,7 +30,7 @@ function Row({ r, at, longest, focusable, onOpen }: { r: RequestRecord; at: numb
   return (
     <tr role="row" onClick={onOpen}>
       <th role="rowheader" scope="row">
-        <button type="button" class="link-button" data-request={r.id} tabIndex={focusable ? 0 : -1} aria-haspopup="dialog">{r.model || r.route}</button>
+        <button type="button" class="link-button" data-request={keyOf(r)} tabIndex={focusable ? 0 : -1} aria-haspopup="dialog">{r.model || r.route}</button>
         <span class="muted small-text block">{r.route} {ago(r.at, at)}</span>
       </th>
       <td role="cell" data-name="Result"><Outcome r={r} /></td>
@@ -91,7 +91,7 @@ export function Requests() {
   const list = useMemo(() => matching(held.list, kind, text), [held.list, kind, text]);
   const longest = Math.max(...list.map((r) => r.stages.total_ms), 1);
   const step = (by: number) => {
-    const next = list[list.findIndex((r) => r.id === open?.id) + by];
+    const next = list[list.findIndex((r) => open && keyOf(r) === keyOf(open)) + by];
     if (next) setOpen(next);
   };
   if (!held.there) return null;
@@ -115,13 +115,13 @@ export function Requests() {
           onFocusCapture={(e) => { held.hold(); setFocused((e.target as HTMLElement).dataset.request); }}
           onBlurCapture={(e) => !open && !body.current?.contains(e.relatedTarget as Node) && held.release()}>
           {list.map((r, i) => (
-            <Row key={r.id} r={r} at={at} longest={longest} focusable={list.some((x) => x.id === focused) ? r.id === focused : i === 0} onOpen={() => { held.hold(); setOpen(r); }} />
+            <Row key={keyOf(r)} r={r} at={at} longest={longest} focusable={list.some((x) => keyOf(x) === focused) ? keyOf(r) === focused : i === 0} onOpen={() => { held.hold(); setOpen(r); }} />
           ))}
         </tbody>
         </table>
       </div>
       {!list.length && <p class="empty">{held.list.length ? 'None of the last requests is like that.' : 'No request yet. Point a client at this gateway: export OLLAMA_HOST=' + location.host}</p>}
-      {open && <Inspector key={open.id} brief={open} onStep={step} onClose={() => { setOpen(undefined); held.release(); }} />}
+      {open && <Inspector key={keyOf(open)} brief={open} onStep={step} onClose={() => { setOpen(undefined); held.release(); }} />}
     </Section>
   );
 }

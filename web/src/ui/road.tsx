@@ -59,6 +59,7 @@ export function RoadKey() {
   return (
     <p class="road-key" aria-hidden="true">
       {LEGS.map((l) => <span key={l.id}><i class={`leg ${l.id}`} />{l.name}</span>)}
+      <span>(length: the root of the time)</span>
     </p>
   );
 }

@@ -1,0 +1,296 @@
+/* One look a second, in the order in which things depend on each other:
+ *
+ *     snapshot of the fleet, meters, gauges --> pulse --> history --> signals --> alerts --> the log
+ *
+ * The timer is set to the next full second of the wall clock each time, so points of the history begin with whole
+ * seconds however late a turn is. A model without a node is looked for only while some node takes no work: then all
+ * models of those that do are put into a map, since comparing each with each would take longer than a second may. */
+#include "gateway/lookout.h"
+#include "base/log.h"
+#include "base/map.h"
+#include "gateway/gateway_private.h"
+#include <stdlib.h>
+
+#define ALERTS_TOLD_AGAIN SECOND(4 * 3600)
+#define SAVE_EVERY        SECOND(300)
+#define HISTORY_BYTES     MIB(16) /* more is no file of ours */
+
+struct lookout {
+    struct worker *first;
+    struct timer timer;
+    struct requests *requests;
+    struct history *history;
+    struct signals *signals;
+    struct alerts *alerts;
+    size_t memory_limit;
+    struct pulse pulse;
+    struct alert_values values;
+    struct alert_event event[ALERT_EVENTS];
+    char *history_file; /* NULL: none */
+    nsec saved;
+    struct { /* the file being written */
+        struct job job;
+        bool busy;
+        struct buf image;
+        const char *path;
+        enum fail failed;
+    } save;
+};
+
+/* ---- the history's file ------------------------------------------------------------------------------------------ */
+
+static void restore(struct lookout *l)
+{
+    struct buf image = { 0 };
+    enum fail f = sys_read_file(l->history_file, HISTORY_BYTES, &image);
+
+    if (!f && !history_restore(l->history, buf_str(&image)))
+        log_warn("%s is damaged or of another version; the history begins anew", l->history_file);
+    buf_free(&image);
+}
+
+static void write_file(struct job *j)
+{
+    struct lookout *l = CONTAINER(j, struct lookout, save.job);
+
+    l->save.failed = sys_write_file(l->save.path, buf_str(&l->save.image));
+}
+
+static void written(struct job *j)
+{
+    struct lookout *l = CONTAINER(j, struct lookout, save.job);
+
+    if (l->save.failed)
+        log_warn("the history cannot be written to %s", l->history_file);
+    buf_free(&l->save.image);
+    l->save.busy = false;
+    worker_job_ends(l->first);
+}
+
+/* On a lane, as it waits for the disk. */
+static void save_if_due(struct lookout *l, nsec now)
+{
+    if (!l->history_file || l->save.busy || now - l->saved < SAVE_EVERY)
+        return;
+    l->saved = now;
+    if (history_save(l->history, &l->save.image)) {
+        buf_free(&l->save.image);
+        return;
+    }
+    l->save.busy = true;
+    l->save.path = l->history_file;
+    worker_job_begins(l->first);
+    loop_job(l->first->loop, LANE_HEAVY, &l->save.job);
+}
+
+static void save_at_the_end(struct lookout *l)
+{
+    struct buf image = { 0 };
+
+    if (l->history_file && !history_save(l->history, &image) && sys_write_file(l->history_file, buf_str(&image)))
+        log_warn("the history cannot be written to %s", l->history_file);
+    buf_free(&image);
+}
+
+/* ---- what is there to see ---------------------------------------------------------------------------------------- */
+
+static bool takes_work(const struct node_view *n)
+{
+    return n->state == NODE_UP || n->state == NODE_SUSPECT;
+}
+
+static void see_nodes(struct lookout *l, const struct fleet_snapshot *s)
+{
+    double inflight = 0;
+
+    for (uint32_t i = 0; i < s->n; i++) {
+        const struct node_view *n = &s->node[i];
+        struct pulse_node *p = pulse_add_node(&l->pulse, n->name);
+
+        inflight += n->inflight;
+        if (!p)
+            continue;
+        p->inflight = n->inflight;
+        p->down = n->state == NODE_DOWN;
+        *put_str(p->detail, str_take(n->last_error_text, sizeof p->detail - 1)) = 0;
+    }
+    l->pulse.gauge[GAUGE_inflight] = inflight;
+    l->pulse.gauge[GAUGE_nodes_up] = s->up;
+    l->pulse.gauge[GAUGE_nodes_total] = s->n;
+    l->pulse.gauge[GAUGE_queue] = s->waiting;
+}
+
+static void see_process(struct lookout *l, struct gateway *g)
+{
+    double rss = (double)sys_rss();
+    unsigned clients = 0;
+
+    for (unsigned i = 0; i < g->workers; i++)
+        clients += atomic_load_explicit(&g->worker[i]->n_clients, memory_order_relaxed);
+    l->pulse.gauge[GAUGE_clients] = clients;
+    l->pulse.gauge[GAUGE_rss_bytes] = rss;
+    l->pulse.gauge[GAUGE_memory_share] = rss / (double)l->memory_limit;
+}
+
+static void see_meters(struct lookout *l, struct gateway *g)
+{
+    struct meter *meters[SYS_WORKERS_MAX];
+
+    for (unsigned i = 0; i < g->workers; i++)
+        meters[i] = g->worker[i]->meter;
+    pulse_meters(&l->pulse, meters, g->workers);
+}
+
+/* ---- models that nobody serves ----------------------------------------------------------------------------------- */
+
+static enum fail gather_served(struct map *served, const struct fleet_snapshot *s)
+{
+    enum fail f = OK;
+
+    for (uint32_t i = 0; i < s->n; i++)
+        for (uint32_t m = 0; takes_work(&s->node[i]) && m < s->node[i].models && !f; m++)
+            f = map_put(served, s->node[i].model[m].key, (void *)&s->node[i].model[m]);
+    return f;
+}
+
+static void say_lost(struct lookout *l, struct map *served, const struct node_view *n)
+{
+    for (uint32_t m = 0; m < n->models; m++)
+        if (!map_get(served, n->model[m].key))
+            alert_values_add(&l->values, (struct alert_value){
+                                             .name = STR("model_nodes_up"), .model = n->model[m].show, .value = 0 });
+}
+
+static void see_lost_models(struct lookout *l, const struct fleet_snapshot *s)
+{
+    struct map served = { 0 };
+    bool all = true;
+
+    for (uint32_t i = 0; i < s->n; i++)
+        all &= takes_work(&s->node[i]);
+    if (!all && !gather_served(&served, s))
+        for (uint32_t i = 0; i < s->n; i++)
+            if (!takes_work(&s->node[i]))
+                say_lost(l, &served, &s->node[i]);
+    map_free(&served);
+}
+
+/* ---- the look ---------------------------------------------------------------------------------------------------- */
+
+static void tell(const struct alert_event *e)
+{
+    if (e->told == ALERT_OVER)
+        log_info("alert %s is over: %s", e->alert.name, e->alert.message);
+    else
+        log_warn("alert %s: %s", e->alert.name, e->alert.message);
+}
+
+static void look(struct lookout *l)
+{
+    struct gateway *g = l->first->gateway;
+    nsec now = worker_now(l->first), wall = loop_wall(l->first->loop);
+    struct fleet_snapshot *s = fleet_snapshot(g->fleet, now);
+    unsigned events;
+
+    if (!s)
+        return;
+    pulse_clear(&l->pulse, wall);
+    see_nodes(l, s);
+    see_process(l, g);
+    see_meters(l, g);
+    history_sample(l->history, &l->pulse);
+    l->values.n = 0;
+    signals_add(l->signals, l->history, &l->pulse, &l->values);
+    see_lost_models(l, s);
+    events = alerts_evaluate(l->alerts, now, wall, &l->values, l->event);
+    fleet_snapshot_free(&s);
+    for (unsigned i = 0; i < events; i++)
+        tell(&l->event[i]);
+    save_if_due(l, now);
+}
+
+static void set_timer(struct lookout *l)
+{
+    nsec wall = loop_wall(l->first->loop);
+
+    loop_timer_set(l->first->loop, &l->timer, worker_now(l->first) + SECOND(1) - wall % SECOND(1));
+}
+
+static void second_is_over(struct timer *t)
+{
+    struct lookout *l = CONTAINER(t, struct lookout, timer);
+
+    if (worker_settings(l->first)->observe)
+        look(l);
+    set_timer(l);
+}
+
+/* ---- life -------------------------------------------------------------------------------------------------------- */
+
+static bool make_parts(struct lookout *l, unsigned workers, const char *history_file)
+{
+    l->requests = requests_new(workers);
+    l->history = history_new();
+    l->signals = signals_new();
+    l->alerts = alerts_new(ALERTS_TOLD_AGAIN);
+    l->history_file = history_file && !memory_strikes() ? strdup(history_file) : NULL;
+    return l->requests && l->history && l->signals && l->alerts && (l->history_file || !history_file);
+}
+
+struct lookout *lookout_new(struct worker *first, unsigned workers, const char *history_file)
+{
+    struct lookout *l = memory_strikes() ? NULL : calloc(1, sizeof *l);
+
+    if (!l)
+        return NULL;
+    l->first = first;
+    l->timer.fire = second_is_over;
+    l->save.job = (struct job){ .work = write_file, .done = written };
+    l->saved = worker_now(first);
+    l->memory_limit = MAX(sys_memory_limit(), (size_t)1);
+    if (!make_parts(l, workers, history_file)) {
+        l->history_file = NULL;
+        lookout_free(&l);
+        return NULL;
+    }
+    if (l->history_file)
+        restore(l);
+    set_timer(l);
+    return l;
+}
+
+void lookout_stop(struct lookout *l)
+{
+    loop_timer_cancel(l->first->loop, &l->timer);
+    save_at_the_end(l);
+}
+
+void lookout_free(struct lookout **at)
+{
+    struct lookout *l = *at;
+
+    *at = NULL;
+    if (!l)
+        return;
+    requests_free(&l->requests);
+    history_free(&l->history);
+    signals_free(&l->signals);
+    alerts_free(&l->alerts);
+    free(l->history_file);
+    free(l);
+}
+
+struct requests *lookout_requests(struct lookout *l)
+{
+    return l->requests;
+}
+
+struct history *lookout_history(struct lookout *l)
+{
+    return l->history;
+}
+
+struct alerts *lookout_alerts(struct lookout *l)
+{
+    return l->alerts;
+}
