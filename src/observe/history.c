@@ -5,9 +5,10 @@
  *     1 h    [....^.....]  360 x 10 s        between the totals at the step's begin, which are kept, and now
  *     24 h   [..^.......] 1440 x 60 s
  *
- * So a step that is half over shows what it holds so far, the rings need no pointers of their own, and a gap is places
- * that are passed over. Points of longer steps come from totals and times at their ends, not from shorter points: the
- * percentile of an hour cannot be had from percentiles of seconds.
+ * Rates are per second of the rings, not of a clock: a look that is some milliseconds late still says 3 requests, not
+ * 2.998. A step that is half over shows what it holds so far, the rings need no pointers of their own, and a gap is
+ * places that are passed over. Points of longer steps come from totals and times at their ends, not from shorter
+ * points: the percentile of an hour cannot be had from percentiles of seconds.
  *
  * Nodes have their rows in the same shape; a 65th node takes the place of one that has gone, or is not shown. */
 #include "observe/history.h"
@@ -77,7 +78,7 @@ static double share(double part, double whole)
 static double point_of(const struct recipe *r, const struct look *begin, const struct look *now)
 {
     switch (r->made) {
-    case MADE_RATE: return rate(begin->total[r->of], now->total[r->of], (double)(now->wall - begin->wall) / 1e9);
+    case MADE_RATE: return rate(begin->total[r->of], now->total[r->of], (double)(now->second - begin->second));
     case MADE_SHARE:
         return share(now->total[r->of] - begin->total[r->of], now->total[r->whole] - begin->total[r->whole]);
     case MADE_GAUGE: return begin->gauges[r->of] ? begin->gauge[r->of] / begin->gauges[r->of] : NAN;
@@ -161,7 +162,7 @@ struct subject *history_node_or_new(struct history *h, struct str name, int64_t 
 
 static void copy_look(struct look *to, const struct look *from, unsigned times)
 {
-    to->wall = from->wall;
+    to->second = from->second;
     memcpy(to->total, from->total, sizeof to->total);
     memcpy(to->time, from->time, times * sizeof *to->time);
 }
@@ -211,15 +212,15 @@ static void sample_subject(struct history *h, struct subject *s, const struct ki
 
 static void sample_fleet(struct history *h, const struct pulse *p)
 {
-    struct look now = { .wall = p->wall, .time = (struct gist_copy *)p->time };
+    struct look now = { .second = h->second, .time = (struct gist_copy *)p->time };
     memcpy(now.total, p->total, sizeof now.total);
     memcpy(now.gauge, p->gauge, sizeof now.gauge);
     sample_subject(h, &h->fleet, &the_fleet, &now);
 }
 
-static void sample_node(struct history *h, const struct pulse_node *n, nsec wall, int64_t before)
+static void sample_node(struct history *h, const struct pulse_node *n, int64_t before)
 {
-    struct look now = { .wall = wall, .total = { n->tokens }, .time = (struct gist_copy *)&n->first };
+    struct look now = { .second = h->second, .total = { n->tokens }, .time = (struct gist_copy *)&n->first };
     for (int i = 0; i < GAUGE_COUNT; i++)
         now.gauge[i] = i ? NAN : n->inflight;
     struct subject *s = history_node_or_new(h, str_of(n->name), h->second);
@@ -252,7 +253,7 @@ void history_sample(struct history *h, const struct pulse *p)
         clear_new_steps(h, before);
         sample_fleet(h, p);
         for (unsigned i = 0; i < p->nodes; i++)
-            sample_node(h, &p->node[i], p->wall, before);
+            sample_node(h, &p->node[i], before);
     }
     pthread_mutex_unlock(&h->lock);
 }

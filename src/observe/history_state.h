@@ -18,7 +18,7 @@ struct history_row {
 };
 /* Totals and times at one moment; and gauges added up since. */
 struct look {
-    nsec wall;
+    int64_t second; /* whose end it is */
     double total[TOTAL_COUNT];
     double gauge[GAUGE_COUNT];
     uint32_t gauges[GAUGE_COUNT];
