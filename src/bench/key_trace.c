@@ -41,7 +41,8 @@ static enum fail count_distinct(struct key_trace *t)
     uint32_t *sorted = malloc(t->n * sizeof *sorted + 1);
     if (!sorted)
         return FAIL_no_memory;
-    memcpy(sorted, t->key, t->n * sizeof *sorted);
+    if (t->n)
+        memcpy(sorted, t->key, t->n * sizeof *sorted);
     qsort(sorted, t->n, sizeof *sorted, by_number);
     for (size_t i = 0; i < t->n; i++)
         t->distinct += i == 0 || sorted[i] != sorted[i - 1];

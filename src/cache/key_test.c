@@ -311,13 +311,13 @@ static const struct field chat_fields[] = {
      V("[{\"type\":\"function\",\"function\":{\"name\":\"g\"}}]"),
      V("[{\"type\":\"function\",\"function\":{\"name\":\"f\",\"parameters\":{\"properties\":{\"a\":{},\"b\":{}}}}}]",
      "[{\"type\":\"function\",\"function\":{\"parameters\":{\"properties\":{\"a\":{},\"b\":{}}},\"name\":\"f\"}}"
-     "]"),
+          "]"),
      V("[{\"type\":\"function\",\"function\":{\"name\":\"f\",\"parameters\":{\"properties\":{\"b\":{},\"a\":{}}}}}"
           "]"),
      V("[{\"type\":\"function\",\"function\":{\"name\":\"f\",\"description\":\"d\"}}]")) },
     { "format",                                        V(V("",                                                              "null"),                                                                                               V("\"json\""),                                                                                                            V("{\"type\":\"object\"}"),V("{\"type\":\"object\",\"x\":1}"),
      V("{\"x\":1,\"type\":\"object\"}")) },
-    { "think",                                            V(V("",                                                            "null"),                              V("true"),                                                                                 V("false"),V("\"low\""), V("\"high\"")) },
+    { "think",                                       V(V("",                                                            "null"),                              V("true"),                                                                                 V("false"),V("\"low\""), V("\"high\"")) },
     { "truncate",                                  V(V("",                           "true","null"),                                                                                                                                    V("false"))},
     { "shift",                                        V(V("","null"),V("true"),V("false"))},
     { "logprobs",        V(V("","false"),                                                                                          V("true"))},

@@ -1,6 +1,6 @@
 /* A real gateway on one worker whose loop is not run: what it was told is read from the fleet. */
-#include "config/live.h"
 #include "base/tape.h"
+#include "config/live.h"
 #include "gateway/gateway.h"
 #include "net/conn.h"
 

@@ -1,8 +1,8 @@
 /* fleet/caches.c - what lies in the nodes' prompt caches, as far as what we sent them tells.
  *
  * The index (fleet/prefix.h) has a lock of its own, never taken together with the fleet's: a long prompt is hundreds of
- * probes. A request asks it before it asks the fleet, and tells it where it went after the grant, since from then on the
- * node evaluates the prompt.
+ * probes. A request asks it before it asks the fleet, and tells it where it went after the grant, since from then on
+ * the node evaluates the prompt.
  *
  * Ollama and llama-server keep the last prompt of each slot; a new request takes the slot whose prompt begins most like
  * its own, else one that is free, else the oldest (ollamarunner cache.go LoadCacheSlot). That is played here with the

@@ -72,6 +72,8 @@ struct fleet *fleet_new(const struct fleet_settings *s, nsec now)
     f->residency = residency_new(0);
     f->scheduler = make_scheduler(s, now);
     f->caches = caches_new();
+    f->preload = preload_new(s->rules);
+    f->preload_due = f->preload ? now : NEVER;
     if (!f->residency || !f->scheduler || !f->caches)
         fleet_free(&f);
     return f;
@@ -96,6 +98,7 @@ void fleet_free(struct fleet **fleet)
     scheduler_free(&f->scheduler);
     model_rules_unref(&f->settings.rules);
     caches_free(&f->caches);
+    preload_free(&f->preload);
     pthread_mutex_destroy(&f->lock);
     free(f);
     *fleet = NULL;
@@ -104,13 +107,19 @@ void fleet_free(struct fleet **fleet)
 void fleet_configure(struct fleet *f, const struct fleet_settings *s)
 {
     struct model_rules *before;
+    struct preload *preload = preload_new(s->rules), *was;
     fleet_lock(f);
     before = f->settings.rules;
+    was = f->preload;
     f->settings = *s;
+    f->preload = preload;
+    f->preload_due = preload ? 0 : NEVER;
     model_rules_ref(s->rules);
     scheduler_configure(f->scheduler, s->policy, s->queue_max, s->shed);
+    lineup_rules_changed(f);
     fleet_unlock(f);
     model_rules_unref(&before);
+    preload_free(&was);
 }
 
 void orders_init(struct orders *o)

@@ -15,10 +15,10 @@
 struct fleet;
 struct fleet_settings {
     enum scheduler_policy policy;
-    uint32_t queue_max; /* waiting per model */
-    bool shed;          /* refuse on arrival when the wait would be long */
-    nsec load_timeout;  /* 5 min; and 20 s for each GiB of the model */
-    struct model_rules *rules; /* lent: the fleet takes a reference; NULL: none */
+    uint32_t queue_max;                           /* waiting per model */
+    bool shed;                                    /* refuse on arrival when the wait would be long */
+    nsec load_timeout;                            /* 5 min; and 20 s for each GiB of the model */
+    struct model_rules *rules;                    /* lent: the fleet takes a reference; NULL: none */
     nsec health_interval, health_timeout;         /* 5 s, 2 s */
     nsec ps_interval, tags_interval;              /* 2 s, 30 s */
     nsec resolve_interval;                        /* 30 s */
@@ -66,8 +66,8 @@ struct orders {
 void orders_init(struct orders *o);
 
 /* ---- requests -------------------------------------------------------------------------------------------------- */
-/* Before fleet_ask: which nodes have the beginning of the prompt in their caches; and after a grant: this one will. Both
- * take a lock of their own. */
+/* Before fleet_ask: which nodes have the beginning of the prompt in their caches; and after a grant: this one will.
+ * Both take a lock of their own. */
 void fleet_hints(struct fleet *f, struct ticket *t);
 void fleet_keep_prompt(struct fleet *f, const struct ticket *t);
 enum verdict fleet_ask(struct fleet *f, struct ticket *t, nsec now, struct orders *out);

@@ -244,12 +244,14 @@ static inline struct node *node_at(struct world *w, const char *host)
 
 static inline struct ticket ticket_for(const char *key)
 {
-    return (struct ticket){ .model = str_of(key),
-                            .spelled = str_drop(str_of(key), str_chr(str_of(key), '/') < 0 ? 0 : sizeof "registry.ollama.ai/library/" - 1),
-                            .model_hash = key && *key ? str_hash(str_of(key)) : 0,
-                            .deadline = NEVER,
-                            .band = BAND_NORMAL,
-                            .runs = key && *key };
+    return (struct ticket){
+        .model = str_of(key),
+        .spelled = str_drop(str_of(key), str_chr(str_of(key), '/') < 0 ? 0 : sizeof "registry.ollama.ai/library/" - 1),
+        .model_hash = key && *key ? str_hash(str_of(key)) : 0,
+        .deadline = NEVER,
+        .band = BAND_NORMAL,
+        .runs = key && *key
+    };
 }
 #define KEY(name) "registry.ollama.ai/library/" name
 

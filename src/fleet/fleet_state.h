@@ -26,7 +26,7 @@ struct variant {
     nsec used;
     uint32_t tasks; /* of our own that read the texts below: it stays while there are any */
     bool embeds;
-    uint64_t bytes;
+    uint64_t bytes, labels;        /* labels: that a node must have */
     struct node_set holds, barred; /* as the scheduler was told */
     char spelled[384];
     enum fail load_failed; /* OK, or why the last load of it did; and what the node said */
@@ -53,23 +53,25 @@ struct fleet {
 
     struct fleet_settings settings;
     struct scheduler *scheduler;
-    struct caches *caches;               /* has a lock of its own */
-    struct lost lost[LOST_MAX];          /* by nodes: told to the caches after the lock */
+    struct caches *caches;   /* has a lock of its own */
+    struct preload *preload; /* NULL: nothing is */
+    nsec preload_due;
+    struct lost lost[LOST_MAX]; /* by nodes: told to the caches after the lock */
     uint32_t losts;
-    nsec scheduler_due;                  /* when it wants its turn */
-    uint64_t variant_key[VARIANTS_MAX];  /* 0: free; apart, because every ask looks through it */
+    nsec scheduler_due;                 /* when it wants its turn */
+    uint64_t variant_key[VARIANTS_MAX]; /* 0: free; apart, because every ask looks through it */
     struct variant variant[VARIANTS_MAX];
-    uint32_t variants;                   /* one past the last that was ever used */
-    struct node_set stale;               /* the scheduler has not been told of changes to these */
+    uint32_t variants;     /* one past the last that was ever used */
+    struct node_set stale; /* the scheduler has not been told of changes to these */
     bool is_stale;
-    uint32_t guards;                     /* one past the last that was ever used */
+    uint32_t guards; /* one past the last that was ever used */
     uint64_t guard_chance;
-    bool guards_news;                    /* bars must be worked out anew */
-    nsec guards_due;                     /* when they change by themselves */
-    nsec warm_due;                       /* when nodes that came back get a larger share; NEVER: all are warm */
+    bool guards_news; /* bars must be worked out anew */
+    nsec guards_due;  /* when they change by themselves */
+    nsec warm_due;    /* when nodes that came back get a larger share; NEVER: all are warm */
     struct guard guard[GUARDS_MAX];
-    uint32_t tasks;                      /* loads and unloads that wait for being ordered */
-    struct list queued;                  /* tickets that wait for a slot, in no order of service */
+    uint32_t tasks;     /* loads and unloads that wait for being ordered */
+    struct list queued; /* tickets that wait for a slot, in no order of service */
     uint32_t queued_n;
 
     /* nodes by place; a place is reused */
@@ -104,7 +106,6 @@ struct fleet {
     uint64_t generation[VIEWS];
     struct view *view[VIEWS];
     char version[32]; /* the last lowest */
-
 };
 
 /* ---- fleet.c: the lock ------------------------------------------------------------------------------------------ */
@@ -134,7 +135,8 @@ void health_answered(struct fleet *f, struct node *n, nsec now);
 void health_missed(struct fleet *f, struct node *n, nsec now);
 void health_lost(struct fleet *f, struct node *n, nsec now); /* down at once */
 /* What the end of something that we asked of it says of the node. */
-void health_learn_end(struct fleet *f, struct node *n, const struct addr *used, enum fail why, struct str text, nsec now);
+void health_learn_end(struct fleet *f, struct node *n, const struct addr *used, enum fail why, struct str text,
+                      nsec now);
 /* It has answered its first probes, or missed them. */
 void health_heard(struct fleet *f, struct node *n);
 /* Makes `state` and the sets follow from health, drains, removal and kind. */
@@ -171,6 +173,8 @@ struct choice choice_make(struct fleet *f, const struct ticket *t, nsec now);
 #define LABEL_OLLAMA (1ull << 63) /* a scheduler's label: speaks Ollama's own routes */
 /* The ticket's variant, entered if need be; NONE when all places are taken by busy ones. */
 uint32_t lineup_find(struct fleet *f, const struct ticket *t, nsec now, struct scheduler_orders *so);
+/* The operator's rules for models are others now. */
+void lineup_rules_changed(struct fleet *f);
 /* Something about the node has changed that the scheduler must know. */
 void lineup_outdate(struct fleet *f, const struct node *n);
 /* Its slots have been set anew. */
@@ -195,11 +199,20 @@ struct node_set guards_bars(struct fleet *f, uint64_t model, const struct node_s
 nsec guards_next(const struct fleet *f, nsec now);
 enum breaker_state guards_state(struct fleet *f, uint64_t node, uint64_t model, nsec now);
 
-/* ---- caches.c: prompts in the nodes' caches; outside the lock ------------------------------------------------------ */
+/* ---- caches.c: prompts in the nodes' caches; outside the lock ------------------------------------------------------
+ */
 struct caches *caches_new(void);
 void caches_free(struct caches **c);
 /* SCHEDULER_NONE: of all nodes; all of the node's. */
 void caches_forget(struct caches *c, uint32_t node, uint32_t variant);
+
+/* ---- preload.c: models that are to be loaded before anybody asks --------------------------------------------------
+ */
+/* Made outside the lock from the rules; NULL when there are none, or memory is out. */
+struct preload *preload_new(const struct model_rules *r);
+void preload_free(struct preload **p);
+/* Loads what is not loaded anywhere. */
+void preload_turn(struct fleet *f, nsec now, struct scheduler_orders *so);
 
 /* ---- serving.c: tickets at the scheduler ------------------------------------------------------------------------- */
 /* Like waiting_decide, for a ticket that somebody could serve; one that has to wait is linked in f->queued. */

@@ -1,4 +1,5 @@
-/* fleet/guards.c - breakers of nodes, and of nodes with one model: who must not be asked for now (scheduling, section 5).
+/* fleet/guards.c - breakers of nodes, and of nodes with one model: who must not be asked for now (scheduling, section
+ * 5).
  *
  * A breaker is made when something fails, and reused when it has been closed and quiet for long, so that a fleet in
  * health has none and looks at none. What they say becomes bars of the scheduler, worked out per model: an open one

@@ -119,7 +119,8 @@ static void lost_connection(struct fleet *f, struct node *n, const struct addr *
     probes_resolve_again(f, n, now);
 }
 
-void health_learn_end(struct fleet *f, struct node *n, const struct addr *used, enum fail why, struct str text, nsec now)
+void health_learn_end(struct fleet *f, struct node *n, const struct addr *used, enum fail why, struct str text,
+                      nsec now)
 {
     if (unlikely(fail_counts_against_node(why))) {
         n->errors++;

@@ -6,7 +6,7 @@
 #include "base/arena.h"
 #include "base/fail.h"
 
-#define LABELS_MAX 64
+#define LABELS_MAX 63 /* the scheduler's last bit is the fleet's own */
 struct label_table {
     struct str label[LABELS_MAX];
     unsigned n;

@@ -1,9 +1,9 @@
 /* fleet/lineup.c - what the scheduler was told: which models there are, which nodes, and who has what.
  *
- * The scheduler knows numbers, the fleet names and inventories. A node's number is its place, a model's the place of its
- * variant. Nothing is told when it happens: what changes marks its node as stale, and before the call ends the node is
- * compared with what the scheduler knows, so that there is one place that tells, whatever happened. A whole comparison
- * is some bits per node and model.
+ * The scheduler knows numbers, the fleet names and inventories. A node's number is its place, a model's the place of
+ * its variant. Nothing is told when it happens: what changes marks its node as stale, and before the call ends the node
+ * is compared with what the scheduler knows, so that there is one place that tells, whatever happened. A whole
+ * comparison is some bits per node and model.
  *
  *      tags ─> holds        ps, our own loads ─> resident        breakers ─> barred        health ─> up, shunned
  *
@@ -53,6 +53,7 @@ static void copy_text(char *into, size_t room, struct str text)
 
 static void tell_pair(struct fleet *f, struct node *n, uint32_t v, nsec now, struct scheduler_orders *so);
 static void tell_bars(struct fleet *f, uint32_t v, nsec now, struct scheduler_orders *so);
+static void tell_model(struct fleet *f, uint32_t v);
 
 static void enter(struct fleet *f, uint32_t v, const struct ticket *t, nsec now, struct scheduler_orders *so)
 {
@@ -62,7 +63,7 @@ static void enter(struct fleet *f, uint32_t v, const struct ticket *t, nsec now,
         is->options = *t->options;
     copy_text(is->spelled, sizeof is->spelled, t->spelled.n ? t->spelled : t->model);
     f->variant_key[v] = key_of(t);
-    scheduler_model(f->scheduler, v, 0, SCHEDULER_POLICIES, t->model_hash);
+    tell_model(f, v);
     for (uint32_t i = 0; i < f->places; i++)
         if (f->node[i])
             tell_pair(f, f->node[i], v, now, so);
@@ -81,6 +82,33 @@ uint32_t lineup_find(struct fleet *f, const struct ticket *t, nsec now, struct s
     if (v != SCHEDULER_NONE)
         enter(f, v, t, now, so);
     return v;
+}
+
+/* What the operator says of it; NULL: nothing. */
+static const struct model_rule *rule_of(const struct fleet *f, uint64_t name)
+{
+    for (unsigned i = 0; i < model_rules_count(f->settings.rules); i++)
+        if (model_rules_row(f->settings.rules, i)->hash == name)
+            return model_rules_row(f->settings.rules, i);
+    return NULL;
+}
+
+static void tell_model(struct fleet *f, uint32_t v)
+{
+    const struct model_rule *rule = rule_of(f, f->variant[v].name);
+    enum scheduler_policy policy = rule ? rule->policy : SCHEDULER_POLICIES;
+    scheduler_model(f->scheduler, v, f->variant[v].bytes, policy, f->variant[v].name);
+    f->variant[v].labels = rule ? rule->labels_bits : 0;
+}
+
+void lineup_rules_changed(struct fleet *f)
+{
+    for (uint32_t v = 0; v < f->variants; v++)
+        if (f->variant_key[v])
+            tell_model(f, v);
+    for (uint32_t i = 0; i < f->places; i++)
+        if (f->node[i])
+            lineup_forget_slots(f, f->node[i]);
 }
 
 /* ---- nodes ------------------------------------------------------------------------------------------------------- */
@@ -108,7 +136,8 @@ static void tell_node(struct fleet *f, const struct node *n, nsec now, struct sc
                                  .share = breaker_slow_start(n->warm_since, now),
                                  .penalty = n->state == NODE_SUSPECT ? SCHEDULER_SHUNNED : 0,
                                  .slots = (uint32_t)n->max_inflight,
-                                 .labels = n->kind == NODE_OLLAMA ? LABEL_OLLAMA : 0,
+                                 .labels = (n->kind == NODE_OLLAMA ? LABEL_OLLAMA : 0) |
+                                           model_rules_labels(f->settings.rules, n->labels),
                                  .id = n->id };
     if (n->state == NODE_DRAINING)
         is.up = health_answers(n);
@@ -188,17 +217,20 @@ static bool is_resident(const struct fleet *f, const struct node *n, uint32_t v,
     return was || (!is->options.hash && !sibling_is_loaded(f, n, v));
 }
 
-static enum scheduler_slots slots_of(const struct node *n, uint32_t *out)
+/* Said of the node, else of the model; else to be learnt, unless the node batches without end. */
+static enum scheduler_slots slots_of(const struct fleet *f, const struct node *n, uint64_t name, uint32_t *out)
 {
-    bool batches = n->kind == NODE_VLLM || n->kind == NODE_OPENAI; /* continuous batching: no slots to speak of */
-    *out = n->slots > 0 ? (uint32_t)n->slots : 0;
-    return n->slots >= 0 || batches ? SLOTS_TOLD : SLOTS_LEARNT;
+    const struct model_rule *rule = rule_of(f, name);
+    bool batches = n->kind == NODE_VLLM || n->kind == NODE_OPENAI;
+    int said = n->slots >= 0 ? n->slots : rule ? rule->slots : NOT_SAID;
+    *out = said > 0 ? (uint32_t)said : 0;
+    return said >= 0 || batches ? SLOTS_TOLD : SLOTS_LEARNT;
 }
 
 static void tell_holds(struct fleet *f, struct node *n, uint32_t v, bool holds, nsec now, struct scheduler_orders *so)
 {
     uint32_t slots;
-    enum scheduler_slots how = slots_of(n, &slots);
+    enum scheduler_slots how = slots_of(f, n, f->variant[v].name, &slots);
     set_put(&f->variant[v].holds, n->no, holds);
     scheduler_holds(f->scheduler, n->no, v, holds, how, slots, now, so);
 }
@@ -208,7 +240,7 @@ static void learn_size(struct fleet *f, uint32_t v, const struct inventory_model
     if (has->size <= f->variant[v].bytes)
         return;
     f->variant[v].bytes = has->size;
-    scheduler_model(f->scheduler, v, has->size, SCHEDULER_POLICIES, f->variant[v].name);
+    tell_model(f, v);
 }
 
 static void tell_pair(struct fleet *f, struct node *n, uint32_t v, nsec now, struct scheduler_orders *so)
@@ -226,7 +258,8 @@ static void tell_pair(struct fleet *f, struct node *n, uint32_t v, nsec now, str
         scheduler_note(f->scheduler, n->no, v, resident, now, so);
 }
 
-/* ---- who must not be asked ---------------------------------------------------------------------------------------- */
+/* ---- who must not be asked ----------------------------------------------------------------------------------------
+ */
 
 static void tell_bars(struct fleet *f, uint32_t v, nsec now, struct scheduler_orders *so)
 {
@@ -242,7 +275,8 @@ static void tell_bars(struct fleet *f, uint32_t v, nsec now, struct scheduler_or
     is->barred = bars;
 }
 
-/* ---- telling ------------------------------------------------------------------------------------------------------- */
+/* ---- telling -------------------------------------------------------------------------------------------------------
+ */
 
 static void tell_all_of(struct fleet *f, uint32_t no, nsec now, struct scheduler_orders *so)
 {

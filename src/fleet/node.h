@@ -49,9 +49,9 @@ struct node {
     enum node_kind kind;
     bool kind_told, simulated, added_at_run_time;
     bool drains, remove_when_idle;
-    bool heard; /* has answered its first probes, or missed them */
+    bool heard;              /* has answered its first probes, or missed them */
     bool tags_over, ps_over; /* the first of these is */
-    bool faded; /* down for so long that views no longer show it */
+    bool faded;              /* down for so long that views no longer show it */
     double weight;
     int slots, max_inflight;
     uint32_t inflight, pins; /* leases out; other holders of the pointer */
@@ -70,13 +70,13 @@ struct node {
     unsigned probing;                 /* PROBE_ bits under way */
     uint64_t round_asked, round_told; /* inventory round its tags were last asked in, and told */
     nsec ps_sent, ps_asked;           /* when ps was last ordered; when the latest answer of it had been */
-    nsec lineup_changed;              /* when a load or unload of ours last ended there, or it came up: what ps said before
-                                         is history */
-    nsec warm_since;                  /* slow start: when it came back; NEVER: it is warm */
-    struct task task[NODE_TASKS];     /* loads and unloads of our own, one at a time */
+    nsec lineup_changed;          /* when a load or unload of ours last ended there, or it came up: what ps said before
+                                     is history */
+    nsec warm_since;              /* slow start: when it came back; NEVER: it is warm */
+    struct task task[NODE_TASKS]; /* loads and unloads of our own, one at a time */
     uint32_t tasks;
     bool task_runs;
-    struct listing *tags, *ps;        /* latest; NULL until told */
+    struct listing *tags, *ps; /* latest; NULL until told */
     nsec tags_at, ps_at;
     uint64_t tags_asked,
         tags_told;          /* the fleet's count of refreshes when they were last asked for; and when told ones were */

@@ -4,9 +4,10 @@
  *      fleet_end ──> scheduler_end     REFUSE  it is told why
  *      what probes find ─> lineup.c    LOAD, UNLOAD   a task in the node's list
  *
- * Each call of the scheduler may decide other tickets than the one it was about: those go into `decided` and reach their
- * workers as messages. A node does one task at a time, in order, since a load that overtakes the unload that makes room
- * for it lets the node choose whom to throw out. A task is carried out by whichever worker's call ordered it. */
+ * Each call of the scheduler may decide other tickets than the one it was about: those go into `decided` and reach
+ * their workers as messages. A node does one task at a time, in order, since a load that overtakes the unload that
+ * makes room for it lets the node choose whom to throw out. A task is carried out by whichever worker's call ordered
+ * it. */
 #include "fleet/fleet_state.h"
 #include "fleet/prefix.h"
 
@@ -173,8 +174,8 @@ static void refuse_hopeless(struct fleet *f, nsec now, struct scheduler_orders *
         return;
     for (uint32_t v = 0; v < f->variants; v++)
         if (f->variant_key[v] && scheduler_waiting(f->scheduler, v) && !scheduler_hopeful(f->scheduler, v, now))
-            scheduler_refuse_waiting(f->scheduler, v, f->variant[v].load_failed ? f->variant[v].load_failed : FAIL_no_holder_up,
-                                     now, so);
+            scheduler_refuse_waiting(
+                f->scheduler, v, f->variant[v].load_failed ? f->variant[v].load_failed : FAIL_no_holder_up, now, so);
 }
 
 void serving_settle(struct fleet *f, nsec now, struct orders *out)
@@ -185,6 +186,8 @@ void serving_settle(struct fleet *f, nsec now, struct orders *out)
         f->scheduler_due = NEVER;
         scheduler_turn(f->scheduler, now, &so);
     }
+    if (now >= f->preload_due)
+        preload_turn(f, now, &so);
     refuse_hopeless(f, now, &so);
     carry(f, &so, now, out);
     order_tasks(f, out);
@@ -192,7 +195,7 @@ void serving_settle(struct fleet *f, nsec now, struct orders *out)
 
 nsec serving_next(const struct fleet *f)
 {
-    return MIN(f->scheduler_due, lineup_next(f));
+    return MIN(MIN(f->scheduler_due, f->preload_due), lineup_next(f));
 }
 
 /* ---- asking ------------------------------------------------------------------------------------------------------ */
@@ -237,7 +240,8 @@ static void ask_scheduler(struct fleet *f, struct ticket *t, uint32_t variant, n
                                .pin = place_of_pin(f, t),
                                .not_on = tried,
                                .not_on_n = places_of_tried(f, t, tried),
-                               .labels = t->ollama_only && !all_speak_ollama(f) ? LABEL_OLLAMA : 0 };
+                               .labels = f->variant[variant].labels |
+                                         (t->ollama_only && !all_speak_ollama(f) ? LABEL_OLLAMA : 0) };
     t->number = scheduler_ask(f->scheduler, &a, now, so);
 }
 
@@ -280,8 +284,8 @@ static nsec waited_inside(const struct figures *g)
     return g->total > 0 && g->total > known ? g->total - known : 0;
 }
 
-/* What was matched need not be evaluated, though the node counts it; the rest of a prompt that was nearly all there says
- * little about a rate. */
+/* What was matched need not be evaluated, though the node counts it; the rest of a prompt that was nearly all there
+ * says little about a rate. */
 static uint32_t evaluated(const struct lease *l, const struct figures *g)
 {
     uint32_t all = g->prompt_tokens > 0 ? (uint32_t)MIN(g->prompt_tokens, UINT32_MAX) : 0;

@@ -251,6 +251,96 @@ static void beginnings_lead_to_the_node_that_has_them(void **state)
     world_free(w);
 }
 
+static struct model_rules *rules_for(struct model_rule rule)
+{
+    struct model_rules *r = NULL;
+    assert_int_equal(model_rules_new(&rule, 1, &r), OK);
+    return r;
+}
+
+static void what_is_to_be_preloaded_is(void **state)
+{
+    struct world *w = cold(2, 0);
+    struct model_rule rule = model_rule_none(STR("x:1"));
+    rule.preload = true;
+    w->settings.rules = rules_for(rule);
+    fleet_configure(w->f, &w->settings);
+    world_elapse(w, SECOND(1));
+    assert_int_equal(w->loads, 1);
+    world_tasks_end(w, OK, "");
+    struct ticket t = ticket_for(KEY("x:1"));
+    assert_int_equal(world_ask(w, &t), VERDICT_GRANTED);
+    world_end(w, &t, OK);
+    world_elapse(w, SECOND(10));
+    assert_int_equal(w->loads, 1);
+    orders_init(&w->out);
+    fleet_unload(w->f, &t, w->now, &w->out);
+    carry_out(w);
+    world_tasks_end(w, OK, "");
+    world_elapse(w, SECOND(3));
+    assert_int_equal(w->loads, 2); /* nobody asked */
+    world_tasks_end(w, OK, "");
+    model_rules_unref(&w->settings.rules);
+    world_free(w);
+}
+
+static void rules_say_slots_and_labels(void **state)
+{
+    struct world *w = world_new();
+    world_machine(w, "gpu1", "x:1"), world_machine(w, "gpu2", "x:1");
+    world_add_spec(w, (struct node_spec){ .url = STR("gpu1"), .slots = -1, .labels = STR("zone:a") });
+    world_add_spec(w, (struct node_spec){ .url = STR("gpu2"), .slots = -1, .labels = STR("zone:b") });
+    world_settle(w);
+    struct model_rule rule = model_rule_none(STR("x:1"));
+    rule.slots = 2, rule.labels = STR("zone:b");
+    w->settings.rules = rules_for(rule);
+    fleet_configure(w->f, &w->settings);
+    world_elapse(w, MSEC(10));
+    struct ticket t[3];
+    for (unsigned i = 0; i < 3; i++) {
+        t[i] = ticket_for(KEY("x:1"));
+        assert_int_equal(world_ask(w, &t[i]), i < 2 ? VERDICT_GRANTED : VERDICT_WAITS);
+    }
+    assert_str(t[0].lease.node->name, "gpu2");
+    assert_str(t[1].lease.node->name, "gpu2");
+    for (unsigned i = 0; i < 3; i++)
+        world_end(w, &t[i], OK);
+    model_rules_unref(&w->settings.rules);
+    world_free(w);
+}
+
+static void five_failures_in_a_row_open_the_breaker(void **state)
+{
+    struct world *w = world_new();
+    world_node(w, "gpu1", "x:1"), world_node(w, "gpu2", "x:1");
+    w->settings.policy = SCHEDULER_round_robin;
+    fleet_configure(w->f, &w->settings);
+    world_settle(w);
+    struct node *bad = node_at(w, "gpu1");
+    unsigned to_bad = 0;
+    for (int i = 0; i < 30; i++) {
+        struct ticket t = ticket_for(KEY("x:1"));
+        world_ask(w, &t);
+        bool is_bad = t.lease.node == bad;
+        to_bad += is_bad;
+        world_end(w, &t, is_bad ? FAIL_upstream_error : OK);
+    }
+    assert_int_equal(to_bad, 5);
+    assert_int_equal(guards_state(w->f, bad->id, str_hash(STR(KEY("x:1"))), w->now), BREAKER_OPEN);
+    world_elapse(w, SECOND(7)); /* 5 s, give or take a fifth: one probe */
+    struct ticket probe[4];
+    to_bad = 0;
+    for (int i = 0; i < 4; i++) {
+        probe[i] = ticket_for(KEY("x:1"));
+        world_ask(w, &probe[i]);
+        to_bad += probe[i].lease.node == bad;
+    }
+    assert_int_equal(to_bad, 1);
+    for (int i = 0; i < 4; i++)
+        world_end(w, &probe[i], OK);
+    world_free(w);
+}
+
 int main(void)
 {
     pools_init();
@@ -265,6 +355,9 @@ int main(void)
         cmocka_unit_test(unloads_wherever_it_is),
         cmocka_unit_test(options_make_a_variant),
         cmocka_unit_test(keep_alive_zero_is_a_model_gone),
+        cmocka_unit_test(what_is_to_be_preloaded_is),
+        cmocka_unit_test(rules_say_slots_and_labels),
+        cmocka_unit_test(five_failures_in_a_row_open_the_breaker),
         cmocka_unit_test(beginnings_lead_to_the_node_that_has_them),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -43,16 +43,16 @@ struct ticket {
     uint64_t pin_id; /* the same by id; 0 = none */
     uint64_t tenant; /* hash; fairness */
     enum band band;
-    uint32_t prompt_tokens;    /* estimate */
-    nsec arrived, deadline;    /* NEVER = as long as the client stays */
-    bool retry_counts;         /* this ask is a retry that the budget must allow */
-    bool ollama_only;          /* the route exists on Ollama nodes only */
-    bool runs;                 /* the model has to be loaded for it: waits for a slot. Others only ask about a model */
-    bool embeds;               /* it is loaded as an embedding model */
-    struct str spelled;        /* the model, as a node may be asked for it */
+    uint32_t prompt_tokens; /* estimate */
+    nsec arrived, deadline; /* NEVER = as long as the client stays */
+    bool retry_counts;      /* this ask is a retry that the budget must allow */
+    bool ollama_only;       /* the route exists on Ollama nodes only */
+    bool runs;              /* the model has to be loaded for it: waits for a slot. Others only ask about a model */
+    bool embeds;            /* it is loaded as an embedding model */
+    struct str spelled;     /* the model, as a node may be asked for it */
     const struct options *options; /* that force a reload; NULL = none */
-    uint64_t key;              /* what several gateways agree by among equals */
-    const uint64_t *path;      /* hashes of the prompt's blocks (fleet/prefix.h), for the node's cache; may be NULL */
+    uint64_t key;                  /* what several gateways agree by among equals */
+    const uint64_t *path; /* hashes of the prompt's blocks (fleet/prefix.h), for the node's cache; may be NULL */
     uint32_t path_n;
     struct prefix_hint hint[TICKET_HINTS]; /* of fleet_hints */
     uint32_t hints;

@@ -1,9 +1,10 @@
 /* fleet/waiting.c - tickets: granted, refused, or waiting for knowledge.
  *
- * A ticket waits here for two things: the end of the first probe round, and, when nobody is known to have its model, one
- * refresh of all inventories. Then it goes on to the scheduler (serving.c), if it wants to run the model. Refreshes are coalesced: rounds are numbered, at most one begins per
- * second, and whoever asks meanwhile joins the one under way or takes the answer of the one just done. A round is done
- * when each node that can answer has told its tags in an answer that was ordered after the round began.
+ * A ticket waits here for two things: the end of the first probe round, and, when nobody is known to have its model,
+ * one refresh of all inventories. Then it goes on to the scheduler (serving.c), if it wants to run the model. Refreshes
+ * are coalesced: rounds are numbered, at most one begins per second, and whoever asks meanwhile joins the one under way
+ * or takes the answer of the one just done. A round is done when each node that can answer has told its tags in an
+ * answer that was ordered after the round began.
  *
  * Waiting tickets are few and their wait is short, so on news all of them are simply decided again, in order of
  * arrival. */

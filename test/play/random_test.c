@@ -79,9 +79,9 @@ static void write_ask(void)
     static const char *const routes[] = { "/api/chat",      "/api/generate", "/v1/chat/completions", "/v1/completions",
                                           "/v1/responses",  "/v1/messages",  "/api/embed",           "/api/show",
                                           "/v1/embeddings", "/api/push" };
-    static const char *const views[] = { "GET /api/tags",  "HEAD /api/tags", "GET /api/ps",         "GET /v1/models",
-                                         "GET /",          "GET /nope",      "GET /api/version",    "GET /readyz",
-                                         "GET /api/nodes", "GET /metrics",   "POST /api/tags {a:1}" };
+    static const char *const views[] = { "GET /api/tags",  "HEAD /api/tags",      "GET /api/ps",      "GET /v1/models",
+                                         "GET /",          "GET /nope",           "GET /api/version", "GET /readyz",
+                                         "GET /api/nodes", "POST /api/tags {a:1}" };
     static const char *const streams[] = { "", ", stream: true", ", stream: false" };
     static const char *const odd[] = { " chunked",
                                        " http10",

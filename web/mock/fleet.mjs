@@ -35,7 +35,7 @@ const quantile = (list, q) => (list.length ? [...list].sort((a, b) => a - b)[Mat
 
 export class Fleet {
   constructor({ seed = 7, rate = 6, simulated = false, rooms = false, now = Date.now() } = {}) {
-    Object.assign(this, { random: chance(seed), rate, rooms, boot: `b${seed}`, seq: 0, started: now - 3.7 * 3600e3, clock: Math.floor(now / 1000) * 1000 - SLOTS_OF_HISTORY * 1000 });
+    Object.assign(this, { random: chance(seed), rate, rooms, started: now - 3.7 * 3600e3, clock: Math.floor(now / 1000) * 1000 - SLOTS_OF_HISTORY * 1000 });
     this.nodes = NODES.map((n) => ({
       ...n, state: 'up', stateSince: iso(this.started), weight: 1, inflight: 0, simulated, errors: 0, requests: 0, written: 0, firsts: [],
       models: n.has.map((i) => ({ ...MODELS[i], loaded: n.loaded.includes(MODELS[i].name), loading: 0, inflight: 0, written: 0, firsts: [] })),
@@ -235,7 +235,7 @@ export class Fleet {
     for (const r of this.queue) waiting.set(r.model.name, [...(waiting.get(r.model.name) ?? []), this.clock - r.came]);
     const up = this.nodes.filter((n) => n.state === 'up' || n.state === 'suspect').length;
     return {
-      type: 'metrics', seq: ++this.seq, t: Math.floor(this.clock / 1000), boot: this.boot, version: '1.0.0', status: this.status(up), uptime_s: (this.clock - this.started) / 1000,
+      type: 'metrics', t: Math.floor(this.clock / 1000), version: '1.0.0', status: this.status(up), uptime_s: (this.clock - this.started) / 1000,
       now: this.now, totals: this.totals,
       nodes: this.nodes.map((n) => ({ id: n.id, state: n.state, inflight: n.inflight, tokens_per_s: n.written, ttft_p95_ms: quantile(n.firsts, 0.95) })),
       cells: this.nodes.flatMap((n) => n.models.filter((m) => m.inflight || m.written).map((m) => ({ node: n.id, model: m.name, inflight: m.inflight, tokens_per_s: m.written }))),
@@ -310,7 +310,7 @@ export class Fleet {
 
   health() {
     const up = this.nodes.filter((n) => n.state === 'up').length;
-    return { status: this.status(up), version: '1.0.0', boot: this.boot, host: 'gateway-1', uptime_s: (this.clock - this.started) / 1000, nodes: { total: this.nodes.length, up }, queue: this.queue.length, inflight: this.active.length, checks: [{ name: 'nodes', ok: up > 0, detail: `${up} of ${this.nodes.length} up` }], may_change: true };
+    return { status: this.status(up), version: '1.0.0', host: 'gateway-1', uptime_s: (this.clock - this.started) / 1000, nodes: { total: this.nodes.length, up }, queue: this.queue.length, inflight: this.active.length, checks: [{ name: 'nodes', ok: up > 0, detail: `${up} of ${this.nodes.length} up` }], may_change: true };
   }
 
   queueView() {

@@ -16,7 +16,6 @@ export type Range = '5m' | '1h' | '24h';
 export interface Health {
   status: 'healthy' | 'degraded' | 'down';
   version: string;
-  boot?: string;
   host?: string;
   uptime_s: number;
   nodes: { total: number; up: number };
@@ -222,9 +221,7 @@ export interface Room {
 
 export interface MetricsFrame {
   type: 'metrics';
-  seq: number;
   t: number;
-  boot: string;
   version: string;
   status: Health['status'];
   uptime_s: number;

@@ -13,6 +13,7 @@ const SILENT_MS = 6000; // frames come each second; this long without one means 
 const FIRST_MS = 5000; // a way that has brought nothing by then does not get through
 const BETTER_MS = 60_000; // how long a worse way is good enough before the best one is tried again
 const PAUSE_MS = 5000; // a tab that was only flipped past keeps its stream
+const TOGETHER_MS = 30; // the frames of one second come in a row and are drawn at once
 const SLOW_MS = 10_000; // what comes in no frame (pools, cache by route) is asked this often
 
 let way = 0;
@@ -109,11 +110,20 @@ async function connect() {
   const mine = run;
   if (way > 0 && Date.now() - wayAt > BETTER_MS) way = 0;
   if (now().link.state !== 'waiting') change({ link: { state: 'connecting', way: ways[way]!.id } });
-  const early: Frame[] = [];
+  const frames: Frame[] = [];
   let ready = false;
+  let drawing = false;
+  const draw = () => {
+    drawing = false;
+    if (mine !== run || !frames.length) return;
+    const state = frames.splice(0).reduce((s, f) => ({ ...s, ...applied(s, f) }), now());
+    change({ ...state, link: { state: 'live', way: ways[way]!.id } });
+  };
   const take = (f: Frame) => {
-    if (!ready) return void early.push(f);
-    change({ ...applied(now(), f), link: { state: 'live', way: ways[way]!.id } });
+    frames.push(f);
+    if (!ready || drawing) return;
+    drawing = true;
+    setTimeout(draw, TOGETHER_MS);
   };
   try {
     const health = await ask<Health>('api/health', { expect503: true });
@@ -124,7 +134,7 @@ async function connect() {
     if (mine !== run) return;
     ready = true;
     if (!performance.getEntriesByName('usable').length) performance.mark('usable');
-    early.forEach(take);
+    draw();
   } catch (e) {
     if (mine === run) failed(e);
   }

@@ -38,12 +38,18 @@ function waiting(s: State): string | null {
   return `${plural(q.waiting, 'request waits', 'requests wait')}${worst ? ` for ${worst.model}` : ''}, the oldest ${duration(q.oldest_ms)}`;
 }
 
-function slow(s: State): string | null {
+/** First tokens of the last ten seconds against those of the minutes before. */
+export function slowness(s: State): { recent: number; usual: number } | null {
   const values = s.live.series.ttft_p95_ms;
   const recent = median(values.slice(-10));
   const usual = median(values.slice(0, -30));
   if (recent == null || usual == null || values.length < 60 || recent < 3 * usual || recent < 1000) return null;
-  return `First tokens take ${duration(recent)}, usually ${duration(usual)}`;
+  return { recent, usual };
+}
+
+function slow(s: State): string | null {
+  const found = slowness(s);
+  return found && `First tokens take ${duration(found.recent)}, usually ${duration(found.usual)}`;
 }
 
 function errors(s: State): string | null {

@@ -40,23 +40,26 @@ function openWebSocket(on: Listener): () => void {
     const frame = typeof m.data === 'string' ? parse(m.data) : undefined;
     if (frame) on.frame(frame);
   };
-  socket.onclose = (e) => on.over(e.reason || 'the connection closed');
+  socket.onclose = (e) => on.over(e.reason ? `The gateway closed the stream: ${e.reason}.` : 'The connection closed.');
   return () => {
     socket.onclose = socket.onmessage = socket.onopen = null;
     socket.close();
   };
 }
 
+/** What browsers say of a broken connection is for programmers. */
+const spoken = (e: Error) => (e.message.startsWith('The ') ? e.message : 'The connection closed.');
+
 /** Server-sent events over fetch: EventSource cannot carry the key. Only `data:` lines are used. */
 async function readEvents(on: Listener, signal: AbortSignal) {
   const at = new URL(`api/events?topics=${TOPICS.join(',')}`, base);
   const answer = await fetch(at, { headers: headers({ Accept: 'text/event-stream' }), cache: 'no-store', signal });
-  if (!answer.ok || !answer.body) throw new Error(`the gateway answered ${answer.status}`);
+  if (!answer.ok || !answer.body) throw new Error(`The gateway answered ${answer.status}.`);
   const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
   let rest = '';
   for (;;) {
     const { value, done } = await reader.read();
-    if (done) throw new Error('the stream ended');
+    if (done) throw new Error('The stream ended.');
     const lines = (rest + value).split('\n');
     rest = lines.pop() ?? '';
     for (const line of lines) {
@@ -69,7 +72,7 @@ async function readEvents(on: Listener, signal: AbortSignal) {
 function openEvents(on: Listener): () => void {
   const ending = new AbortController();
   readEvents(on, ending.signal).catch((e: Error) => {
-    if (!ending.signal.aborted) on.over(e.message);
+    if (!ending.signal.aborted) on.over(spoken(e));
   });
   return () => ending.abort();
 }
@@ -83,11 +86,11 @@ function openPolling(on: Listener): () => void {
       const at = new URL(`api/events?topics=${TOPICS.join(',')}`, base);
       const signal = AbortSignal.any([ending.signal, AbortSignal.timeout(5000)]);
       const answer = await fetch(at, { headers: headers({ Accept: 'application/json' }), cache: 'no-store', signal });
-      if (!answer.ok) throw new Error(`the gateway answered ${answer.status}`);
+      if (!answer.ok) throw new Error(`The gateway answered ${answer.status}.`);
       for (const frame of ((await answer.json()) as { frames: Frame[] }).frames) on.frame(frame);
       timer = setTimeout(turn, 1000);
     } catch (e) {
-      if (!ending.signal.aborted) on.over((e as Error).message);
+      if (!ending.signal.aborted) on.over(spoken(e as Error));
     }
   };
   void turn();

@@ -46,14 +46,15 @@ function chosen(r: RequestRecord): string[] {
   const d = r.decision;
   if (!d) return [];
   const winner = d.candidates?.find((c) => c.node === r.node);
-  const others = (d.candidates ?? []).filter((c) => c.node !== r.node && !c.excluded).sort(byTime);
+  const tried = new Set(r.attempts?.map((a) => a.node));
+  const others = (d.candidates ?? []).filter((c) => c.node !== r.node && !c.excluded && !tried.has(c.node)).sort(byTime);
   const out = (d.candidates ?? []).filter((c) => c.excluded);
   const total = winner?.eta_s ?? d.total_s;
   const said: string[] = [];
   if (POLICIES[d.policy]) said.push(`${POLICIES[d.policy]} (${d.policy}).`);
   else if (total != null) said.push(`${r.node} was expected to be the soonest: ${seconds(total)} when all reasons are weighed.`);
   if (winner && others[0] && !POLICIES[d.policy]) said.push(against(winner, others[0]));
-  if (d.candidates && !others.length) said.push(out.length ? `No other node could take it: ${out.map((c) => `${c.node} ${c.excluded}`).join('; ')}.` : 'It is the only node.');
+  if (d.candidates && !others.length && tried.size < 2) said.push(out.length ? `No other node could take it: ${out.map((c) => `${c.node} ${c.excluded}`).join('; ')}.` : 'It is the only node.');
   return said;
 }
 

@@ -18,19 +18,21 @@ const sections: { id: string; title: string; there: (s: State) => boolean }[] = 
   { id: 'fleet', title: 'Fleet', there: () => true },
   { id: 'charts', title: 'Charts', there: () => true },
   { id: 'requests', title: 'Requests', there: (s) => !!s.requests },
-  { id: 'heat', title: 'Models', there: (s) => !!s.nodes?.length },
   { id: 'alerts', title: 'Alerts', there: (s) => !!s.alerts },
+  { id: 'heat', title: 'Models', there: (s) => !!s.nodes?.some((n) => n.models.length) },
   { id: 'memory', title: 'Memory', there: (s) => !!s.memory },
 ];
 
 export function App() {
   const locked = useStore((s) => s.link.state === 'locked');
-  const s = useStore((all) => all);
+  const there = useStore((s) => sections.filter((x) => x.there(s)).map((x) => x.id).join());
+  const rooms = useStore((s) => s.metrics?.rooms) ?? [];
+  const version = useStore((s) => s.metrics?.version ?? s.health?.version);
   if (locked) return <Login />;
-  const rooms = s.metrics?.rooms ?? [];
+  const shown = sections.filter((x) => there.split(',').includes(x.id));
   return (
     <>
-      <Header sections={[...sections.filter((x) => x.there(s)), ...rooms.map((r) => ({ id: `room-${r.id}`, title: r.title }))]} />
+      <Header sections={[...shown, ...rooms.map((r) => ({ id: `room-${r.id}`, title: r.title }))]} />
       <main>
         <VerdictBar />
         <Tiles />
@@ -38,14 +40,12 @@ export function App() {
           <Fleet />
           <Charts />
           <Requests />
-          <Heat />
-          <div class="stack"><Alerts /><Queue /></div>
-          <Memory />
-          <div class="stack"><Cache />{rooms.map((r) => <RoomSection key={r.id} room={r} />)}</div>
+          <div class="stack"><Alerts /><Heat /><Queue /></div>
+          <div class="stack"><Memory /><Cache />{rooms.map((r) => <RoomSection key={r.id} room={r} />)}</div>
         </div>
       </main>
       <footer>
-        <p>OllamaMax {s.metrics?.version ?? s.health?.version}. The same figures for machines: <a href="../metrics">/metrics</a>, <a href="../api/health">/api/health</a>; in a terminal: <code>ollamamax top</code>.</p>
+        <p>OllamaMax {version}. The same figures for machines: <a href="../metrics">/metrics</a>, <a href="../api/health">/api/health</a>; in a terminal: <code>ollamamax top</code>.</p>
       </footer>
     </>
   );

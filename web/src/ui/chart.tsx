@@ -37,7 +37,7 @@ function optionsOf(p: ChartProps, width: number): uPlot.Options {
     cursor: { sync: { key: 'charts' }, points: { size: 7 }, drag: { x: false, y: false } },
     scales: { y: { range: (_u, _min, max) => [0, Math.max(p.top ?? 0, (max || 0) * 1.12) || 1] } },
     axes: [
-      { ...axis, space: 62, size: 26, incrs: TIMES, values: (_u, at) => at.map((s) => clock(s * 1000, (p.t.at(-1) ?? 0) - (p.t[0] ?? 0) < 600)) },
+      { ...axis, space: 56, size: 26, incrs: TIMES, values: (_u, at) => at.map((s) => clock(s * 1000, (p.t.at(-1) ?? 0) - (p.t[0] ?? 0) < 600)) },
       { ...axis, size: 58, space: 34, ...(p.steps && { incrs: p.steps }), values: (_u, at) => at.map((v) => p.show(v)) },
     ],
     series: [

@@ -14,10 +14,10 @@ function useWhole(brief: RequestRecord): RequestRecord {
   const [whole, setWhole] = useState<RequestRecord>();
   useEffect(() => {
     let over = false;
-    void askIfThere<RequestRecord>(`api/requests/${encodeURIComponent(brief.id)}`).catch(() => undefined).then((r) => !over && r?.at === brief.at && setWhole(r));
+    void askIfThere<RequestRecord>(`api/requests/${encodeURIComponent(brief.id)}`).catch(() => undefined).then((r) => !over && r && setWhole(r));
     return () => void (over = true);
   }, [brief.id]);
-  return whole ?? brief;
+  return whole?.id === brief.id && whole.at === brief.at ? whole : brief;
 }
 
 /** Where the gateway kept only the terms of the node it chose, that one is shown alone. */
@@ -88,8 +88,8 @@ export function Inspector({ brief, onStep, onClose }: { brief: RequestRecord; on
     </>
   );
   return (
-    <Dialog side onClose={onClose} tools={tools} title={<>{r.model || r.route} {r.node && <span class="muted">on {r.node}</span>} <Badge level={failed(r) ? 'bad' : 'well'}>{r.status}</Badge>{r.simulated && <span class="tag sim">simulated</span>}</>}>
-      <div class="inspector" onKeyDown={keys}>
+    <Dialog side onClose={onClose} onKeyDown={keys} tools={tools} title={<>{r.model || r.route} {r.node && <span class="muted">on {r.node}</span>} <Badge level={failed(r) ? 'bad' : 'well'}>{r.status}</Badge>{r.simulated && <span class="tag sim">simulated</span>}</>}>
+      <div class="inspector">
         {failed(r) && r.code && <p class="failure"><Icon name="bad" /> {r.sentence ?? r.code.replaceAll('_', ' ')}</p>}
         <h3>Its road</h3>
         <Road r={r} />

@@ -47,7 +47,7 @@ export function Choice<T extends string>(p: { label: string; value: T; options: 
 }
 
 /** A modal dialog: the browser keeps the focus inside and gives it back. */
-export function Dialog(p: { title: ComponentChildren; onClose: () => void; children: ComponentChildren; side?: boolean; tools?: ComponentChildren }) {
+export function Dialog(p: { title: ComponentChildren; onClose: () => void; children: ComponentChildren; side?: boolean; tools?: ComponentChildren; onKeyDown?: (e: KeyboardEvent) => void }) {
   const box = useRef<HTMLDialogElement>(null);
   const id = useId();
   useEffect(() => {
@@ -64,6 +64,7 @@ export function Dialog(p: { title: ComponentChildren; onClose: () => void; child
       ref={box}
       class={p.side ? 'dialog side' : 'dialog'}
       aria-labelledby={id}
+      onKeyDown={p.onKeyDown}
       onCancel={(e) => {
         e.preventDefault();
         p.onClose();

@@ -1,5 +1,5 @@
-// The last 50 requests, each with the road it took. While somebody points at the list it stands still, so that a row can
-// be hit; one row at a time is in the tab order, arrows go from row to row.
+// The last 50 requests, each with the road it took. While somebody points at the list, or is in it by keyboard, it stands
+// still, so that a row can be hit; one row at a time is in the tab order, arrows go from row to row.
 import { useMemo, useRef, useState } from 'preact/hooks';
 import type { RequestRecord } from '../feed.ts';
 import { ago, count, duration } from '../format.ts';
@@ -97,7 +97,7 @@ export function Requests() {
   if (!held.there) return null;
   const aside = (
     <>
-      <span class="muted" role="status">{held.isHeld && held.fresh > 0 ? `held while you point, ${held.fresh} new` : ''}</span>
+      <span class="muted" role="status">{held.isHeld && held.fresh > 0 ? `held while in use, ${held.fresh} new` : ''}</span>
       <input type="search" placeholder="Find model, node, client …" aria-label="Find in the last requests" value={text} onInput={(e) => setText(e.currentTarget.value)} />
       <Choice label="Which requests" value={kind} options={kinds} onPick={setKind} />
     </>
@@ -105,14 +105,14 @@ export function Requests() {
   return (
     <Section id="requests" title="Last requests" wide aside={aside}>
       <RoadKey />
-      <div class="requests-box" onMouseEnter={held.hold} onMouseLeave={() => !open && !body.current?.contains(document.activeElement) && held.release()}>
+      <div class="requests-box" onMouseEnter={held.hold} onMouseLeave={() => !open && !body.current?.querySelector(':focus-visible') && held.release()}>
         <table class="requests" role="table">
         <caption class="sr-only">Newest first. Enter on a row shows its road.</caption>
         <thead role="rowgroup">
           <tr role="row">{['Request', 'Result', 'Road', 'Node, and why', 'First token', 'All', 'Tokens out / in'].map((h, i) => <th key={h} role="columnheader" scope="col" class={i > 3 ? 'num' : ''}>{h}</th>)}</tr>
         </thead>
         <tbody ref={body} role="rowgroup" onKeyDown={moveFocus}
-          onFocusCapture={(e) => { held.hold(); setFocused((e.target as HTMLElement).dataset.request); }}
+          onFocusCapture={(e) => { const at = e.target as HTMLElement; if (at.matches(':focus-visible')) held.hold(); setFocused(at.dataset.request); }}
           onBlurCapture={(e) => !open && !body.current?.contains(e.relatedTarget as Node) && held.release()}>
           {list.map((r, i) => (
             <Row key={keyOf(r)} r={r} at={at} longest={longest} focusable={list.some((x) => keyOf(x) === focused) ? keyOf(r) === focused : i === 0} onOpen={() => { held.hold(); setOpen(r); }} />
@@ -121,7 +121,7 @@ export function Requests() {
         </table>
       </div>
       {!list.length && <p class="empty">{held.list.length ? 'None of the last requests is like that.' : 'No request yet. Point a client at this gateway: export OLLAMA_HOST=' + location.host}</p>}
-      {open && <Inspector key={keyOf(open)} brief={open} onStep={step} onClose={() => { setOpen(undefined); held.release(); }} />}
+      {open && <Inspector brief={open} onStep={step} onClose={() => { setOpen(undefined); held.release(); }} />}
     </Section>
   );
 }

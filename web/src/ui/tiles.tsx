@@ -3,6 +3,7 @@ import { useStore } from '../store.ts';
 import type { State } from '../store.ts';
 import { count, duration, durationParts, median, percent, plural } from '../format.ts';
 import type { SeriesName } from '../feed.ts';
+import { slowness } from '../verdict.ts';
 import type { Level } from '../verdict.ts';
 import { Icon } from './icons.tsx';
 import { Spark } from './spark.tsx';
@@ -32,12 +33,6 @@ function lately(s: State, name: SeriesName): number | null {
   return s.live.series[name].slice(-10).findLast((v) => v != null) ?? null;
 }
 
-function ttftLevel(s: State): Level {
-  const usual = median(s.live.series.ttft_p95_ms.slice(0, -30));
-  const recent = lately(s, 'ttft_p95_ms');
-  return usual && recent && recent > 3 * usual && recent > 1000 ? 'watch' : 'well';
-}
-
 const tiles: Tile[] = [
   {
     id: 'requests', name: 'Requests', series: 'requests_per_s',
@@ -53,7 +48,7 @@ const tiles: Tile[] = [
     id: 'first-token', name: 'First token, p95', series: 'ttft_p95_ms',
     value: (s) => durationParts(lately(s, 'ttft_p95_ms')),
     says: (s) => `usually ${duration(median(s.live.series.ttft_p95_ms))}, half within ${duration(lately(s, 'ttft_p50_ms'))}`,
-    level: ttftLevel,
+    level: (s) => (slowness(s) ? 'watch' : 'well'),
   },
   {
     id: 'errors', name: 'Errors', series: 'errors_per_s',

@@ -1,3 +1,4 @@
+import { useEffect } from 'preact/hooks';
 import { useStore } from '../store.ts';
 import { ago, duration } from '../format.ts';
 import { verdict, firing } from '../verdict.ts';
@@ -28,6 +29,7 @@ export function VerdictBar() {
   const v = verdict(s);
   const m = s.metrics;
   const deaf = s.link.state === 'waiting';
+  useEffect(() => void (document.title = v.level === 'well' || v.level === 'unknown' ? 'OllamaMax' : `${v.sentence} OllamaMax`), [v.sentence]);
   return (
     <section class={`verdict is-${deaf ? 'unknown' : v.level}`} aria-label="Verdict">
       <div class="verdict-icon"><Icon name={deaf ? 'unknown' : v.level} size={40} /></div>
