@@ -37,8 +37,10 @@ static struct json last_exact(struct json object, struct str key)
 /* Line feeds inside strings are let pass by nobody else. */
 static void check_model(enum record_form form, struct str in, struct str out)
 {
+    if (form != FORM_WHOLE || !in.n)
+        return;
     struct json was = json_parse(in, NULL), is = json_parse(out, NULL);
-    if (form != FORM_WHOLE || was.kind != JSON_OBJECT)
+    if (was.kind != JSON_OBJECT)
         return;
     assume(is.kind == JSON_OBJECT);
     struct json before = last_exact(was, STR("\"model\"")), after = last_exact(is, STR("\"model\""));
