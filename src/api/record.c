@@ -106,8 +106,7 @@ size_t record_whole(enum record_form form, struct str tail, struct str in, unsig
     return form == FORM_SSE ? whole_events(tail, in, out_records) : 0;
 }
 
-/* Cuts the first record off; what has no end is a record too. */
-static struct str record_cut(enum record_form form, struct str *rest)
+struct str record_cut(enum record_form form, struct str *rest)
 {
     struct str all = *rest, line;
     if (form == FORM_NDJSON) {
@@ -527,6 +526,11 @@ static struct event event_of(struct str record)
         }
     }
     return e;
+}
+
+struct str record_data(enum record_form form, struct str record)
+{
+    return form == FORM_SSE ? event_of(record).data : record;
 }
 
 static enum record_mark look_event(enum dialect d, struct str record, struct figures *f, struct json *out_error)

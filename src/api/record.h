@@ -15,6 +15,10 @@ enum record_form record_form_of(struct str content_type);
  * `tail` is what was held back before `in`: at least its last byte, if anything was (SSE separators may straddle).
  * Empty lines between records are passed on and not counted. FORM_WHOLE: always 0, only the end of the body ends it. */
 size_t record_whole(enum record_form form, struct str tail, struct str in, unsigned *out_records);
+/* Cuts the first record off; what has no end is one too. And the JSON in it: of an event the data, of a line the line.
+ */
+struct str record_cut(enum record_form form, struct str *rest);
+struct str record_data(enum record_form form, struct str record);
 /* Where the last of several whole records begins. */
 size_t record_last(enum record_form form, struct str records);
 

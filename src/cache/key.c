@@ -14,17 +14,14 @@
  * Of duplicates the last scalar wins. Where one is an object, a list or null, Go merges, overlays or ignores it after
  * rules nobody should rely on, so all of them are written and the request shares its key with none that has one.
  * Rejected: writing the body anew and hashing that (one more copy, and a hit needs only the hash), and XXH3 (strangers
- * share this cache: c-notes). The one-shot and EVP interfaces of OpenSSL allocate at each call, hence its older one. */
-#define OPENSSL_API_COMPAT 0x10100000L
+ * share this cache, and it does not resist them). */
 #include "cache/key.h"
 #include "api/peek.h"
-#include "base/scan.h"
 #include "cache/cache.h"
-#include <openssl/sha.h>
+#include "cache/key_write.h"
 
 #define VERSION     "ollamamax key 1"
 #define MEMBERS_MAX 48
-#define STAGE_BYTES 1024
 
 #define BIT(form) (1u << (form))
 enum form {
@@ -90,180 +87,6 @@ __attribute__((constructor)) static void sort_rows(void)
         for (unsigned i = 0; i < ARRAY_LEN(rows); i++)
             if (rows[i].where & BIT(form))
                 rows_of[form] |= 1ull << i;
-}
-
-/* --- the hash --- */
-
-struct writer {
-    SHA256_CTX sha;
-    struct arena *arena;
-    enum fail failed;
-    size_t staged;
-    char stage[STAGE_BYTES];
-};
-
-static void flush(struct writer *w)
-{
-    SHA256_Update(&w->sha, w->stage, w->staged);
-    w->staged = 0;
-}
-
-static void put(struct writer *w, struct str s)
-{
-    if (s.n > STAGE_BYTES - w->staged)
-        flush(w);
-    if (s.n > STAGE_BYTES) {
-        SHA256_Update(&w->sha, s.p, s.n);
-        return;
-    }
-    put_str(w->stage + w->staged, s);
-    w->staged += s.n;
-}
-
-static inline void put_mark(struct writer *w, char c)
-{
-    if (w->staged == STAGE_BYTES)
-        flush(w);
-    w->stage[w->staged++] = c;
-}
-
-static void put_count(struct writer *w, uint64_t n)
-{
-    char bytes[8];
-    for (unsigned i = 0; i < sizeof bytes; i++, n >>= 8)
-        bytes[i] = (char)(n & 0xFF);
-    put(w, (struct str){ bytes, sizeof bytes });
-}
-
-static void put_sized(struct writer *w, char mark, struct str s)
-{
-    put_mark(w, mark);
-    put_count(w, s.n);
-    put(w, s);
-}
-
-/* --- texts and numbers --- */
-
-/* A text without its escapes. A half of a surrogate pair reads as U+FFFD here and may be refused there: left as it is.
- */
-static struct str read_text(struct writer *w, struct json string, bool *out_odd)
-{
-    struct str text = json_text(w->arena, string);
-    if (!text.p)
-        w->failed = FAIL_no_memory;
-    bool decoded = text.p != string.raw.p + 1;
-    *out_odd = decoded && str_find(text, STR("\xEF\xBF\xBD")) >= 0;
-    return *out_odd ? string.raw : text;
-}
-
-static void put_text(struct writer *w, struct json string)
-{
-    bool odd;
-    struct str text = read_text(w, string, &odd);
-    put_sized(w, odd ? 'S' : 's', text);
-}
-
-/* digits * 10^scale; the first and the last digit are not 0, so there are none in a zero. */
-struct decimal {
-    bool minus;
-    struct str digits; /* the point may be among them */
-    uint64_t count;
-    int64_t scale;
-};
-
-static int64_t read_exponent(struct str s)
-{
-    bool minus = str_starts(s, STR("-"));
-    int64_t value = 0;
-    for (s = str_drop(s, minus || str_starts(s, STR("+"))); s.n; s = str_drop(s, 1))
-        value = value * 10 + (*s.p - '0');
-    return minus ? -value : value;
-}
-
-#define EXPONENT_BYTES_MAX 12
-
-static struct str strip_zeros(struct str digits, int64_t *scale)
-{
-    while (digits.n && (*digits.p == '0' || *digits.p == '.'))
-        digits = str_drop(digits, 1);
-    while (digits.n && (digits.p[digits.n - 1] == '0' || digits.p[digits.n - 1] == '.'))
-        *scale += digits.p[--digits.n] == '0';
-    return digits;
-}
-
-/* False: an exponent as nobody writes it. */
-static bool read_decimal(struct str number, struct decimal *out)
-{
-    size_t mantissa = 0;
-    while (mantissa < number.n && (number.p[mantissa] | 0x20) != 'e')
-        mantissa++;
-    struct str exponent = str_drop(number, mantissa + 1);
-    if (exponent.n > EXPONENT_BYTES_MAX)
-        return false;
-    out->minus = str_starts(number, STR("-"));
-    struct str digits = str_drop(str_take(number, mantissa), out->minus);
-    ssize_t point = str_chr(digits, '.');
-    out->scale = read_exponent(mantissa < number.n ? exponent : STR_NONE);
-    out->scale -= point < 0 ? 0 : (int64_t)digits.n - point - 1;
-    out->digits = strip_zeros(digits, &out->scale);
-    out->count = out->digits.n - (str_chr(out->digits, '.') >= 0);
-    return true;
-}
-
-static void put_number(struct writer *w, struct str number)
-{
-    struct decimal d;
-    if (!read_decimal(number, &d)) {
-        put_sized(w, 'v', number);
-        return;
-    }
-    put_mark(w, d.minus ? 'D' : 'd');
-    put_count(w, d.count);
-    struct str after = d.digits, before = str_cut(&after, '.');
-    put(w, before);
-    put(w, after);
-    put_count(w, d.count ? (uint64_t)d.scale : 0);
-}
-
-/* --- values nobody reads for us: one token after the other --- */
-
-static void put_string_token(struct writer *w, struct scan *s)
-{
-    const char *from = s->at;
-    bool good = scan_string(s);
-    assume(good);
-    put_text(w, (struct json){ .kind = JSON_STRING, .raw = str_span(from, s->at) });
-}
-
-static bool is_in_number(char c)
-{
-    return scan_is_digit(c) || c == '-' || c == '+' || c == '.' || (c | 0x20) == 'e';
-}
-
-static void put_number_token(struct writer *w, struct scan *s)
-{
-    const char *from = s->at;
-    while (s->at < s->end && is_in_number(*s->at))
-        s->at++;
-    put_sized(w, 'v', str_span(from, s->at));
-}
-
-/* true, false and null are their letters, punctuation is itself: none begins like another token. */
-static void put_opaque(struct writer *w, struct json v)
-{
-    struct scan s = { .at = v.raw.p, .end = v.raw.p + v.raw.n };
-    if (v.kind == JSON_STRING) {
-        put_text(w, v);
-        return;
-    }
-    while (s.at < s.end && !w->failed) {
-        if (*s.at == '"')
-            put_string_token(w, &s);
-        else if (*s.at == '-' || scan_is_digit(*s.at))
-            put_number_token(w, &s);
-        else if (!scan_is_blank(*s.at++))
-            put_mark(w, s.at[-1]);
-    }
 }
 
 /* --- the members of an object --- */
@@ -351,14 +174,14 @@ static const struct row *row_of(enum form form, struct str raw_key)
     return NULL;
 }
 
-static void add_unknown(struct writer *w, struct members *m, struct json_walk *at)
+static void add_unknown(struct key_writer *w, struct members *m, struct json_walk *at)
 {
     bool odd;
-    struct str name = read_text(w, (struct json){ .kind = JSON_STRING, .raw = at->key }, &odd);
+    struct str name = key_read_text(w, (struct json){ .kind = JSON_STRING, .raw = at->key }, &odd);
     add(m, (struct member){ NULL, name, at->value });
 }
 
-static void read_members(struct writer *w, struct json object, enum form form, struct members *out)
+static void read_members(struct key_writer *w, struct json object, enum form form, struct members *out)
 {
     out->n = 0;
     out->too_many = out->refused = false;
@@ -431,38 +254,38 @@ static void leave_out_absent(struct members *m)
 
 /* --- values --- */
 
-static void put_object(struct writer *w, struct json object, enum form form);
+static void put_object(struct key_writer *w, struct json object, enum form form);
 
-static void put_list(struct writer *w, struct json list, enum form inner)
+static void put_list(struct key_writer *w, struct json list, enum form inner)
 {
     struct json_walk at = json_walk(list);
-    put_mark(w, 'A');
+    key_put_mark(w, 'A');
     while (json_next(&at) && !w->failed)
         if (at.value.kind == JSON_OBJECT)
             put_object(w, at.value, inner);
         else
-            put_opaque(w, at.value);
-    put_mark(w, 'E');
+            key_put_opaque(w, at.value);
+    key_put_mark(w, 'E');
 }
 
-static void put_one_or_more(struct writer *w, struct json v)
+static void put_one_or_more(struct key_writer *w, struct json v)
 {
     bool one = is_filled_text(v);
     if (one)
-        put_mark(w, '[');
-    put_opaque(w, v);
+        key_put_mark(w, '[');
+    key_put_opaque(w, v);
     if (one)
-        put_mark(w, ']');
+        key_put_mark(w, ']');
 }
 
-static void put_value(struct writer *w, struct json v, enum shape shape, enum form inner)
+static void put_value(struct key_writer *w, struct json v, enum shape shape, enum form inner)
 {
     int64_t whole;
     bool plain = v.kind == JSON_NUMBER && str_chr(v.raw, '.') < 0 && str_chr(v.raw, 'e') < 0 && str_chr(v.raw, 'E') < 0;
     if (v.kind == JSON_NUMBER && (shape == FRACTION || shape == ANY))
-        put_number(w, v.raw);
+        key_put_number(w, v.raw);
     else if (shape == WHOLE && plain && json_i64(v, &whole))
-        put_number(w, v.raw);
+        key_put_number(w, v.raw);
     else if (v.kind == JSON_ARRAY && (shape == LIST || shape == PARTS))
         put_list(w, v, inner);
     else if (v.kind == JSON_OBJECT && shape == MAPPED)
@@ -470,26 +293,26 @@ static void put_value(struct writer *w, struct json v, enum shape shape, enum fo
     else if (shape == ONE_OR_MORE)
         put_one_or_more(w, v);
     else
-        put_opaque(w, v);
+        key_put_opaque(w, v);
 }
 
-static void put_members(struct writer *w, const struct members *m)
+static void put_members(struct key_writer *w, const struct members *m)
 {
-    put_mark(w, 'O');
+    key_put_mark(w, 'O');
     for (unsigned i = 0; i < m->n && !w->failed; i++) {
         const struct member *one = &m->all[i];
-        put_sized(w, one->row ? 'k' : 'u', one->name);
+        key_put_sized(w, one->row ? 'k' : 'u', one->name);
         put_value(w, one->value, one->row ? one->row->shape : OPAQUE, one->row ? one->row->inner : NO_FORM);
     }
-    put_mark(w, 'E');
+    key_put_mark(w, 'E');
 }
 
-static void put_object(struct writer *w, struct json object, enum form form)
+static void put_object(struct key_writer *w, struct json object, enum form form)
 {
     struct members m;
     read_members(w, object, form, &m);
     if (m.too_many) {
-        put_opaque(w, object);
+        key_put_opaque(w, object);
         return;
     }
     sort(&m);
@@ -510,13 +333,13 @@ static void add_option(struct members *to, struct member one)
     add(to, one);
 }
 
-static void read_options(struct writer *w, struct json options, struct members *to)
+static void read_options(struct key_writer *w, struct json options, struct members *to)
 {
     static const struct row any = { .shape = ANY, .inner = NO_FORM };
     struct json_walk at = json_walk(options);
     while (json_next(&at)) {
         bool odd;
-        struct str name = read_text(w, (struct json){ .kind = JSON_STRING, .raw = at.key }, &odd);
+        struct str name = key_read_text(w, (struct json){ .kind = JSON_STRING, .raw = at.key }, &odd);
         add_option(to, (struct member){ &any, name, at.value });
     }
     unsigned kept = 0;
@@ -546,7 +369,7 @@ static void move_options(struct members *m, enum form form, struct members *to)
 }
 
 /* The one `options` of a native request; several are left among the members, as they are. */
-static void take_options(struct writer *w, struct members *m, struct members *to)
+static void take_options(struct key_writer *w, struct members *m, struct members *to)
 {
     struct member *options = NULL;
     for (unsigned i = 0; i < m->n; i++)
@@ -576,7 +399,7 @@ static bool is_list_of_texts(struct json v)
 }
 
 /* {"role":"...","content":"..."}, which both dialects read alike. */
-static bool is_plain_turn(struct writer *w, struct json turn)
+static bool is_plain_turn(struct key_writer *w, struct json turn)
 {
     struct members m;
     if (turn.kind != JSON_OBJECT)
@@ -586,7 +409,7 @@ static bool is_plain_turn(struct writer *w, struct json turn)
            is_filled_text(m.all[1].value);
 }
 
-static bool is_plain_talk(struct writer *w, struct json messages)
+static bool is_plain_talk(struct key_writer *w, struct json messages)
 {
     struct json_walk at = json_walk(messages);
     unsigned n = 0;
@@ -610,7 +433,7 @@ static bool is_native_option(const struct member *m)
     }
 }
 
-static bool is_native_chat(struct writer *w, const struct members *m, const struct members *options)
+static bool is_native_chat(struct key_writer *w, const struct members *m, const struct members *options)
 {
     for (unsigned i = 0; i < options->n; i++)
         if (!is_native_option(&options->all[i]))
@@ -657,7 +480,7 @@ static enum form form_of(const struct key_ask *ask)
 }
 
 /* Whose key it is: the route's own, or that of the native route it is the same as. */
-static enum route_id family_of(struct writer *w, const struct key_ask *ask, enum form form, const struct members *m,
+static enum route_id family_of(struct key_writer *w, const struct key_ask *ask, enum form form, const struct members *m,
                                const struct members *options)
 {
     if (form == V1_CHAT && is_native_chat(w, m, options))
@@ -667,17 +490,17 @@ static enum route_id family_of(struct writer *w, const struct key_ask *ask, enum
     return ask->route->id;
 }
 
-static void begin(struct writer *w, const struct key_ask *ask, enum route_id family)
+static void begin(struct key_writer *w, const struct key_ask *ask, enum route_id family)
 {
-    put_sized(w, 's', STR(VERSION));
-    put_mark(w, ask->reader == KEY_READ_AS_GO ? 'g' : 'l');
-    put_sized(w, 's', route_row(family)->name);
-    put_sized(w, 's', ask->digest);
-    put_sized(w, 's', ask->tenant);
-    put_sized(w, 's', ask->variant);
+    key_put_sized(w, 's', STR(VERSION));
+    key_put_mark(w, ask->reader == KEY_READ_AS_GO ? 'g' : 'l');
+    key_put_sized(w, 's', route_row(family)->name);
+    key_put_sized(w, 's', ask->digest);
+    key_put_sized(w, 's', ask->tenant);
+    key_put_sized(w, 's', ask->variant);
 }
 
-static enum fail put_request(struct writer *w, const struct key_ask *ask, enum form form, struct json body)
+static enum fail put_request(struct key_writer *w, const struct key_ask *ask, enum form form, struct json body)
 {
     struct members m, options = { .n = 0 };
     read_members(w, body, form, &m);
@@ -696,18 +519,14 @@ static enum fail put_request(struct writer *w, const struct key_ask *ask, enum f
 
 enum fail key_of(const struct key_ask *ask, struct arena *a, struct cache_key *out)
 {
-    struct writer w;
+    struct key_writer w;
     struct str rest;
     enum form form = form_of(ask);
     struct json body = json_parse(ask->body, &rest);
     if (form == NO_FORM || body.kind != JSON_OBJECT || (form == TO_THE_LETTER && str_trim(rest).n))
         return FAIL_bad_json;
-    w.arena = a;
-    w.failed = OK;
-    w.staged = 0;
-    SHA256_Init(&w.sha);
+    key_writer_init(&w, a);
     enum fail f = put_request(&w, ask, form, body);
-    flush(&w);
-    SHA256_Final(out->bytes, &w.sha);
+    key_writer_end(&w, out);
     return f ? f : w.failed;
 }

@@ -1,6 +1,8 @@
 /* A run, from an empty world to an empty world. */
 #include "stage.h"
 #include "base/slab.h"
+#include "base/tape.h"
+#include "net/conn.h"
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -168,6 +170,20 @@ static void free_wires(void)
         free(CONTAINER(l, struct wire, link));
 }
 
+/* Pools count what they did since the start of the process, and /metrics shows it: with those of the play before, the
+ * second run of a play would not be the same as the first. */
+static void renew_pools(void)
+{
+    conn_pools_done();
+    tape_pools_done();
+    buf_pools_done();
+    arena_pools_done();
+    arena_pools_init();
+    buf_pools_init();
+    tape_pools_init();
+    conn_pools_init();
+}
+
 bool stage_end(void)
 {
     memory_fail_at(0);
@@ -189,6 +205,8 @@ bool stage_end(void)
     free(stage.record);
     if (world_leaks(stderr))
         stage_complain("the program holds something of the world");
+    if (!stage.complaint)
+        renew_pools();
     world_new(0);
     world_free();
     return !stage.complaint;

@@ -138,13 +138,13 @@ export class Fleet {
     m.inflight++;
     r.ends = this.clock + r.read + write;
     this.active.push(r);
-    this.changed.add(node.id);
   }
 
   load(node, m, ms) {
     const held = () => node.models.filter((x) => x.loaded || x.loading).reduce((sum, x) => sum + 1.15 * x.size, 0);
     for (const idle of node.models) if (idle.loaded && !idle.inflight && held() + 1.15 * m.size > node.vram * GIB) idle.loaded = false;
     m.loading = this.clock + ms;
+    this.changed.add(node.id);
   }
 
   answerFromCache(r) {
@@ -173,7 +173,6 @@ export class Fleet {
     r.node.inflight--;
     m.inflight--;
     r.node.requests++;
-    this.changed.add(r.node.id);
     const added = 0.08 + 0.2 * this.random() + (r.attempts.length ? 3 : 0);
     const first = r.queued + r.connect + r.read + added;
     const cut = died ? Math.max(0.1, this.clock - r.began) : r.read + r.write;

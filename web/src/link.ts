@@ -50,9 +50,10 @@ function failed(e: unknown) {
   else waitAndRetry(e instanceof ApiError ? e.message : 'The gateway does not answer.');
 }
 
-export async function refreshSlow() {
+async function refreshSlow() {
+  const s = now();
   const [cache, memory] = await Promise.all([
-    askIfThere<CacheView>('api/cache'), askIfThere<MemoryView>('api/memory'),
+    s.cache && askIfThere<CacheView>('api/cache'), s.memory && askIfThere<MemoryView>('api/memory'),
   ]);
   change({ cache, memory });
 }

@@ -93,10 +93,16 @@ function grown(live: Live, frame: MetricsFrame): Live {
 /** The slow facts of a node come in its own frames; what changes every second is laid over them here. */
 function overlaid(nodes: FleetNode[] | undefined, frame: MetricsFrame): FleetNode[] | undefined {
   const fresh = new Map(frame.nodes.map((n) => [n.id, n]));
+  const work = new Map(frame.cells.map((c) => [`${c.node}\n${c.model}`, c.inflight]));
   return nodes?.map((node) => {
     const n = fresh.get(node.id);
-    if (!n || (n.state === node.state && n.inflight === node.inflight)) return node;
-    return { ...node, state: n.state, inflight: n.inflight };
+    const models = node.models.map((m) => {
+      const inflight = work.get(`${node.id}\n${m.name}`) ?? 0;
+      return (m.inflight ?? 0) === inflight ? m : { ...m, inflight };
+    });
+    const same = models.every((m, i) => m === node.models[i]);
+    if (!n || (same && n.state === node.state && n.inflight === node.inflight)) return node;
+    return { ...node, state: n.state, inflight: n.inflight, models: same ? node.models : models };
   });
 }
 

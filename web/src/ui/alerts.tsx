@@ -58,7 +58,7 @@ function AlertRow({ a, at, allowed, onSilence }: { a: Alert; at: number; allowed
     <li class={`alert is-${row.level}`}>
       <Badge level={row.level} icon={a.silenced_until ? 'quiet' : row.icon}>{a.silenced_until ? 'silenced' : a.state}</Badge>
       <div>
-        <p><b>{a.name.replaceAll('_', ' ')}</b> {a.message}</p>
+        <p><b>{a.name.replaceAll('_', ' ')}:</b> {a.message}</p>
         <p class="muted small-text">{[labelled(a), `since ${clock(a.since)}, ${ago(a.since, at)}`].filter(Boolean).join(' · ')}</p>
       </div>
       {allowed && a.state !== 'resolved' && !a.silenced_until && <button type="button" class="small" onClick={onSilence}>Silence …</button>}

@@ -15,7 +15,7 @@ interface Row {
   show: (v: number) => string;
 }
 const measures: Row[] = [
-  { value: 'work', label: 'In flight', of: (m, now) => now?.inflight ?? m.inflight ?? 0, show: count },
+  { value: 'work', label: 'In flight', of: (m) => m.inflight ?? 0, show: count },
   { value: 'speed', label: 'Tokens/s', of: (_, now) => now?.tokens_per_s ?? 0, show: count },
   { value: 'first', label: 'First token', of: (m) => m.ttft_p95_ms, show: duration },
   { value: 'memory', label: 'VRAM', of: (m) => m.size_vram, show: bytes },
@@ -46,7 +46,6 @@ export function Heat() {
   const measure = measures.find((m) => m.value === picked)!;
   const now = new Map(cells?.map((c) => [at(c.node, c.model), c]));
   const models = [...new Set(nodes.flatMap((n) => n.models.map((m) => m.name)))];
-  const busy = new Map(models.map((m) => [m, nodes.reduce((sum, n) => sum + (now.get(at(n.id, m))?.inflight ?? 0), 0)]));
   const isLoaded = (name: string) => nodes.some((n) => n.models.some((m) => m.name === name && m.loaded));
   models.sort((a, b) => Number(isLoaded(b)) - Number(isLoaded(a)) || a.localeCompare(b));
   const columns = [...nodes].sort((a, b) => a.id.localeCompare(b.id, 'en', { numeric: true }));
@@ -69,7 +68,7 @@ export function Heat() {
           <tbody>
             {models.map((name) => (
               <tr key={name}>
-                <th scope="row">{name}{busy.get(name) ? <Hidden>, {busy.get(name)} in flight</Hidden> : null}</th>
+                <th scope="row">{name}</th>
                 {columns.map((n) => (
                   <Cell key={n.id} node={n} model={n.models.find((m) => m.name === name)} now={now.get(at(n.id, name))} measure={measure} most={most} />
                 ))}

@@ -6,7 +6,7 @@ import { clock, count, duration } from '../format.ts';
 import { TERMS, why } from '../why.ts';
 import { Icon } from './icons.tsx';
 import { Badge, Dialog, Fact } from './parts.tsx';
-import { failed } from './requests.tsx';
+import { failed, titleOf } from './requests.tsx';
 import { Road } from './road.tsx';
 
 /** The list has the brief record; the gateway has more of it. Without an answer the brief one stays. */
@@ -88,7 +88,7 @@ export function Inspector({ brief, onStep, onClose }: { brief: RequestRecord; on
     </>
   );
   return (
-    <Dialog side onClose={onClose} onKeyDown={keys} tools={tools} title={<>{r.model || r.route} {r.node && <span class="muted">on {r.node}</span>} <Badge level={failed(r) ? 'bad' : 'well'}>{r.status}</Badge>{r.simulated && <span class="tag sim">simulated</span>}</>}>
+    <Dialog side onClose={onClose} onKeyDown={keys} tools={tools} title={<>{titleOf(r)} {r.node && <span class="muted">on {r.node}</span>} <Badge level={failed(r) ? 'bad' : 'well'}>{r.status}</Badge>{r.simulated && <span class="tag sim">simulated</span>}</>}>
       <div class="inspector">
         {failed(r) && r.code && <p class="failure"><Icon name="bad" /> {r.sentence ?? r.code.replaceAll('_', ' ')}</p>}
         <h3>Its road</h3>

@@ -24,6 +24,8 @@ const columns: Column[] = [
   { id: 'breaker', name: 'Breaker' },
 ];
 
+const MANY = 12; // more than this scroll in a box of their own, what is wrong on top
+
 const loaded = (n: FleetNode) => n.models.filter((m) => m.loaded || m.loading);
 const inRam = (m: NodeModel) => Math.max(0, m.size - m.size_vram);
 
@@ -139,6 +141,7 @@ export function Fleet() {
   return (
     <Section id="fleet" title="Fleet" wide aside={nodes?.some((n) => n.simulated) && <span class="tag sim">simulated nodes: their answers are made up</span>}>
       {nodes?.length ? (
+        <div class={nodes.length > MANY ? 'fleet-box many' : 'fleet-box'}>
         <table class="fleet" role="table">
           <caption class="sr-only">Nodes, what they hold and how they do</caption>
           <thead role="rowgroup">
@@ -158,6 +161,7 @@ export function Fleet() {
             {sorted.map((n) => <Row key={n.id} node={n} now={fresh.get(n.id)} whole={fullest(nodes)} at={at} breakers={breakers} onOpen={() => setOpened(n.id)} />)}
           </tbody>
         </table>
+        </div>
       ) : (
         <p class="empty"><Icon name="fork" /> {nodes ? 'No nodes. Start the gateway with --node, or POST one to /api/nodes.' : 'Asking …'}</p>
       )}

@@ -19,6 +19,8 @@ const kinds: { value: Kind; label: string; has: (r: RequestRecord, slow: number)
 
 export const failed = (r: RequestRecord) => r.status >= 400 || (r.code !== '' && r.code !== 'ok' && r.code !== 'none');
 
+export const titleOf = (r: RequestRecord) => r.model || (r.route === 'none' ? 'unknown path' : r.route);
+
 function Outcome({ r }: { r: RequestRecord }) {
   if (r.status === 499) return <Badge level="unknown" icon="pause" title="the client left">left</Badge>;
   if (failed(r)) return <Badge level="bad" title={r.code}>{r.status >= 400 ? r.status : r.code.replaceAll('_', ' ')}</Badge>;
@@ -30,8 +32,8 @@ function Row({ r, at, longest, focusable, onOpen }: { r: RequestRecord; at: numb
   return (
     <tr role="row" onClick={onOpen}>
       <th role="rowheader" scope="row">
-        <button type="button" class="link-button" data-request={keyOf(r)} tabIndex={focusable ? 0 : -1} aria-haspopup="dialog">{r.model || r.route}</button>
-        <span class="muted small-text block">{r.route} {ago(r.at, at)}</span>
+        <button type="button" class="link-button" data-request={keyOf(r)} tabIndex={focusable ? 0 : -1} aria-haspopup="dialog">{titleOf(r)}</button>
+        <span class="muted small-text block">{r.model && r.route} {ago(r.at, at)}</span>
       </th>
       <td role="cell" data-name="Result"><Outcome r={r} /></td>
       <td role="cell" data-name="Road" class="road-cell"><MiniRoad r={r} longest={longest} /></td>

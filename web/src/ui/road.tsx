@@ -14,14 +14,17 @@ const answered = (r: RequestRecord) => !!r.node;
 export const LEGS: Leg[] = [
   { id: 'door', name: 'Door', ms: (r) => r.stages.added_ms, says: (r) => (r.tries > 1 ? 'the gateway, and tries that failed' : "the gateway's own time") },
   { id: 'queue', name: 'Queue', ms: (r) => r.stages.queued_ms, says: (r) => (r.stages.queued_ms ? 'waited for a node' : 'no wait') },
-  { id: 'connect', name: 'Connect', ms: (r) => r.stages.connect_ms, says: (r) => (!answered(r) ? 'no node was asked' : r.stages.connect_ms ? 'a new connection' : 'a kept connection') },
+  { id: 'connect', name: 'Connect', ms: (r) => r.stages.connect_ms, says: (r) => (r.stages.connect_ms ? 'a new connection' : 'a kept connection') },
   { id: 'load', name: 'Load', ms: (r) => r.stages.load_ms, says: () => 'the node loaded the model' },
   { id: 'first', name: 'First token', ms: (r) => Math.max(0, r.stages.node_ms - r.stages.load_ms), says: (r) => (r.tokens_in ? `the node read ${r.tokens_in} tokens` : 'the node began to answer') },
   { id: 'stream', name: 'Stream', ms: (r) => Math.max(0, r.stages.total_ms - first(r)), says: (r) => (r.tokens_out ? `${r.tokens_out} tokens written` : 'the rest of the answer') },
 ];
 
+const NEEDS_NODE = ['connect', 'load', 'first'];
+
 export const legsOf = (r: RequestRecord) =>
-  LEGS.filter((l) => l.id !== 'load' || r.stages.load_ms > 1).map((l) => ({ leg: l, ms: l.ms(r) }));
+  LEGS.map((leg) => ({ leg, ms: leg.ms(r) }))
+    .filter(({ leg, ms }) => (leg.id === 'load' ? ms > 1 : ms > 0 || answered(r) || !NEEDS_NODE.includes(leg.id)));
 
 export function MiniRoad({ r, longest }: { r: RequestRecord; longest: number }) {
   const legs = legsOf(r).filter((l) => l.ms > 0);

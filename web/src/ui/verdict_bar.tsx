@@ -16,7 +16,7 @@ function Firing() {
       {alerts.slice(0, 5).map((a) => (
         <li key={a.id}>
           <Icon name="bell" />
-          <span><b>{a.name.replaceAll('_', ' ')}</b> {a.message} <span class="muted">since {ago(a.since, at).replace(' ago', '')}</span></span>
+          <span><b>{a.name.replaceAll('_', ' ')}:</b> {a.message} <span class="muted">({ago(a.since, at)})</span></span>
         </li>
       ))}
       {alerts.length > 5 && <li><a href="#alerts">{alerts.length - 5} more</a></li>}
