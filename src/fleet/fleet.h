@@ -171,6 +171,42 @@ struct fleet_snapshot {
 struct fleet_snapshot *fleet_snapshot(struct fleet *f, nsec now);
 void fleet_snapshot_free(struct fleet_snapshot **s);
 
+/* What would become of a ticket if it were asked now. Nothing is granted, nobody waits, no load begins; only a model that
+ * the scheduler has not met yet is introduced to it, if there is room. */
+struct fleet_candidate {
+    struct str node;
+    struct scheduler_explained is;
+};
+struct fleet_explained {
+    struct arena arena;
+    enum fail refused; /* at once: why; OK: it would be served, or wait */
+    enum scheduler_policy policy;
+    uint32_t node, waits_for, loads_on; /* of the candidates: as in struct scheduler_would; SCHEDULER_NONE */
+    uint32_t n;
+    struct fleet_candidate *candidate; /* every node */
+};
+/* The ticket is as for fleet_ask, hints included, and is left as it is. Heap-made outside the lock; NULL when memory is
+ * out. */
+struct fleet_explained *fleet_explain(struct fleet *f, const struct ticket *t, nsec now, struct orders *out);
+void fleet_explained_free(struct fleet_explained **e);
+
+/* Who waits for a slot, model by model in serving order, as it is now: later ones may come in between. */
+struct fleet_waiter {
+    struct str model, request_id;
+    uint64_t tenant; /* hash */
+    enum band band;
+    nsec waited, eta;  /* eta: until it is served, by what is known; NEVER: nobody has the model loaded yet */
+    uint32_t position; /* from 1, for its model and the options it asks for */
+};
+struct fleet_queue {
+    struct arena arena;
+    uint32_t n;
+    struct fleet_waiter *waiter;
+};
+/* Heap-made outside the lock; NULL when memory is out. */
+struct fleet_queue *fleet_queue(struct fleet *f, nsec now);
+void fleet_queue_free(struct fleet_queue **q);
+
 /* Pins, for work that names nodes itself (fan-outs, blobs): every node that has the model (key empty: every node that
  * is up). Returns how many were written to out[max]; each must be unpinned. `up_only`: without those that are down. */
 unsigned fleet_pin_holders(struct fleet *f, struct str key, bool up_only, struct node **out, unsigned max, nsec now);

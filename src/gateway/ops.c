@@ -316,7 +316,8 @@ static enum step (*const by_route[ROUTE_COUNT])(struct exchange *x) = {
     [ROUTE_reload] = reload,         [ROUTE_history] = ops_history,
     [ROUTE_requests] = ops_requests, [ROUTE_request] = ops_request,
     [ROUTE_alerts] = ops_alerts,     [ROUTE_silences] = ops_silences,
-    [ROUTE_silence] = ops_silence,
+    [ROUTE_silence] = ops_silence,   [ROUTE_explain] = ops_explain,
+    [ROUTE_queue] = ops_queue,
 };
 
 enum step ops_enter(struct exchange *x)
