@@ -15,6 +15,7 @@
 #define POSSIBLE_HOLDER SECOND(60)  /* a node that never told its models may have any of them */
 #define REFRESH_PERIOD  SECOND(1)
 #define RESOLVE_PAUSE   SECOND(1) /* between two resolutions of one name */
+#define HOLD_STEPS      120       /* of sampled holds: up to four seconds */
 #define LOCK_SAMPLE     61        /* every 61st hold is timed; odd, so that no rhythm of calls hides */
 
 /* What the scheduler calls a model: a name with the options that force a reload. Its number is its place. */
@@ -50,6 +51,7 @@ struct fleet {
     pthread_mutex_t lock;
     struct fleet_lock_count count;
     nsec taken_at; /* of a sampled hold; 0 otherwise */
+    uint64_t hold_steps[HOLD_STEPS];
 
     struct fleet_settings settings;
     struct scheduler *scheduler;

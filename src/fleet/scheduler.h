@@ -198,6 +198,11 @@ enum scheduler_policy scheduler_policy_of(const struct scheduler *s, uint32_t mo
 bool scheduler_learns(const struct scheduler *s, uint32_t node, uint32_t model);
 bool scheduler_resident(const struct scheduler *s, uint32_t node, uint32_t model);
 uint32_t scheduler_slots(const struct scheduler *s, uint32_t node, uint32_t model); /* 0: no limit */
+/* What was learnt of a node with a model; 0: nothing was yet. */
+struct scheduler_rates {
+    double prefill, decode, load; /* tokens/s, tokens/s, bytes/s */
+};
+struct scheduler_rates scheduler_rates(const struct scheduler *s, uint32_t node, uint32_t model);
 /* Why a node would not get it now, the first reason that holds. */
 enum scheduler_excluded {
     EXCLUDED_NOT,

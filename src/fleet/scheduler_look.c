@@ -34,6 +34,20 @@ uint32_t scheduler_slots(const struct scheduler *s, uint32_t node, uint32_t mode
     return !own ? all : !all ? own : MIN(own, all);
 }
 
+static double per_second(bool known, float each)
+{
+    return known && each > 0 ? 1 / (double)each : 0;
+}
+
+struct scheduler_rates scheduler_rates(const struct scheduler *s, uint32_t node, uint32_t model)
+{
+    size_t at = at_pair(s, node, model);
+    const struct pair *p = &s->pair[at];
+    return (struct scheduler_rates){ .prefill = per_second(p->seen, s->prefill_s[at]),
+                                     .decode = per_second(p->seen, s->decode_s[at]),
+                                     .load = per_second(p->loads_seen, p->load_s) };
+}
+
 /* ---- explanations ----------------------------------------------------------------------------------------------- */
 
 /* A ticket that is nowhere. */

@@ -111,6 +111,17 @@ struct fleet_snapshot *ops_snapshot(struct exchange *x, enum step *step)
     return s;
 }
 
+struct fleet_snapshot *ops_snapshot_whole(struct exchange *x, enum step *step)
+{
+    struct fleet_snapshot *s = ops_snapshot(x, step);
+
+    if (s && !fleet_snapshot_serves(x->worker->gateway->fleet, s)) {
+        fleet_snapshot_free(&s);
+        *step = answer_fail(x, FAIL_no_memory, STR_NONE);
+    }
+    return s;
+}
+
 /* ---- health ------------------------------------------------------------------------------------------------------ */
 
 static bool verbose(const struct exchange *x)

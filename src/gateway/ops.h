@@ -11,6 +11,8 @@ void ops_int(struct json_out *j, const char *key, int64_t value);
 void ops_bool(struct json_out *j, const char *key, bool value);
 /* A snapshot of the fleet, or NULL after the failure has been answered into *step. */
 struct fleet_snapshot *ops_snapshot(struct exchange *x, enum step *step);
+/* The same with what the nodes do with their models. */
+struct fleet_snapshot *ops_snapshot_whole(struct exchange *x, enum step *step);
 
 /* ops_nodes.c */
 enum step ops_nodes(struct exchange *x);          /* GET, POST /api/nodes */
