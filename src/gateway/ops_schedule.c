@@ -8,15 +8,21 @@
 
 /* ---- POST /api/explain: the answer ------------------------------------------------------------------------------- */
 
+/* To a tenth of a millisecond; INFINITY: null. */
+static void put_seconds(struct json_out *j, const char *key, float s)
+{
+    ops_num(j, key, round((double)s * 1e4) / 1e4);
+}
+
 static void put_terms(struct json_out *j, const struct scheduler_terms *t)
 {
     json_key(j, "terms");
     json_open(j, '{');
-    ops_num(j, "slot", (double)t->slot);
-    ops_num(j, "load", (double)t->load);
-    ops_num(j, "prefill", (double)t->prefill);
-    ops_num(j, "decode", (double)t->decode);
-    ops_num(j, "penalty", (double)t->penalty);
+    put_seconds(j, "slot", t->slot);
+    put_seconds(j, "load", t->load);
+    put_seconds(j, "prefill", t->prefill);
+    put_seconds(j, "decode", t->decode);
+    put_seconds(j, "penalty", t->penalty);
     json_close(j);
 }
 
@@ -44,7 +50,7 @@ static void put_candidate(struct json_out *j, const struct fleet_candidate *c)
 {
     json_open(j, '{');
     ops_str(j, "node", c->node);
-    ops_num(j, "eta_s", has_terms(&c->is) ? (double)c->is.terms.total : INFINITY);
+    put_seconds(j, "eta_s", has_terms(&c->is) ? c->is.terms.total : INFINITY);
     if (has_terms(&c->is))
         put_terms(j, &c->is.terms);
     put_text(j, "excluded", c->is.excluded ? str_of(scheduler_excluded_says(c->is.excluded)) : STR_NONE);
