@@ -335,6 +335,16 @@ int backend_listen(uint16_t *out_port)
     return fd;
 }
 
+uint16_t backend_free_port(void)
+{
+    uint16_t port = 0;
+    int fd = backend_listen(&port);
+
+    if (fd >= 0)
+        close(fd);
+    return port;
+}
+
 /* Closing resets: a proxy that has closed thousands of streams keeps no port in TIME_WAIT, or the next one finds none.
  */
 static const struct linger reset_on_close = { .l_onoff = 1, .l_linger = 0 };

@@ -16,5 +16,7 @@ struct backend {
 };
 /* A listening socket on a free port of 127.0.0.1; *out_port says which. -1: none to be had. */
 int backend_listen(uint16_t *out_port);
+/* A port that was free a moment ago; nobody else asks for ports at this rate. 0: none. */
+uint16_t backend_free_port(void);
 /* Serves until the process is ended; `arg` is a struct backend. */
 void backend_run(void *arg);

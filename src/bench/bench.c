@@ -3,6 +3,7 @@
 
 #include "base/sys.h"
 #include "bench/cache_bench.h"
+#include "bench/failover.h"
 #include "bench/overhead.h"
 #include "cache/cache.h"
 
@@ -14,8 +15,9 @@ static const struct bench {
     const char *name, *help;
     enum fail (*run)(const struct bench_options *o, struct report *out);
 } benches[] = {
-    {"overhead", "what the gateway adds to requests: time, CPU, memory; beside HAProxy and nginx", overhead_run   },
-    { "cache",   "hit ratios of the response cache on traces of keys, and several threads on it",  cache_bench_run},
+    {"overhead",  "what the gateway adds to requests: time, CPU, memory; beside HAProxy and nginx", overhead_run   },
+    { "cache",    "hit ratios of the response cache on traces of keys, and several threads on it",  cache_bench_run},
+    { "failover", "8 simulated nodes under load, of which one dies, hangs, fails, and comes back",  failover_run   },
 };
 
 #define ROUNDS_USUAL 5
@@ -28,7 +30,7 @@ static int bench_help(void)
          "                     [--trace FILE --capacity N] [--shards N]\n");
     for (size_t i = 0; i < ARRAY_LEN(benches); i++)
         printf("  %-12s %s\n", benches[i].name, benches[i].help);
-    puts("\nWithout a name all of them run. --quick takes under half a minute and is rougher; --gateway measures "
+    puts("\nWithout a name all of them run. --quick takes about half a minute and is rougher; --gateway measures "
          "another\n"
          "program than this one; --trace, --capacity and --shards are for `cache`; docs/bench.md says what is in the\n"
          "figures.");

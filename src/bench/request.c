@@ -66,6 +66,19 @@ struct str request_chat(struct arena *a, const char *model, size_t body_bytes)
     return whole;
 }
 
+struct str request_post(struct arena *a, const char *path, const char *json)
+{
+    struct text t = { 0 };
+
+    text_printf(&t,
+                "POST %s HTTP/1.1\r\nHost: 127.0.0.1\r\nUser-Agent: ollamamax-bench\r\n"
+                "Content-Type: application/json\r\nContent-Length: %zu\r\n\r\n%s",
+                path, strlen(json), json);
+    struct str whole = t.failed ? STR_NONE : str_dup(a, text_str(&t));
+    text_free(&t);
+    return whole;
+}
+
 static void read_until_end(int fd, struct buf *b)
 {
     while (buf_reserve(b, KIB(16)) == OK) {

@@ -131,17 +131,6 @@ void way_find(struct way *w, enum way_id id, const struct way_place *p)
 
 /* ---- starting ---------------------------------------------------------------------------------------------------- */
 
-/* Free a moment ago; nobody else asks for ports at this rate. */
-static uint16_t free_port(void)
-{
-    uint16_t port = 0;
-    int fd = backend_listen(&port);
-
-    if (fd >= 0)
-        close(fd);
-    return port;
-}
-
 /* Copies the template; @port@ is the proxy's, @node@ the node's, @directory@ ours to use, @file@ its configuration. */
 static void fill(struct text *t, const char *template, const struct way *w, const struct way_place *p, const char *file)
 {
@@ -225,7 +214,7 @@ enum fail way_start(struct way *w, const struct way_place *p)
 
     if (w->id == WAY_DIRECT)
         return OK;
-    w->port = free_port();
+    w->port = backend_free_port();
     snprintf(file, sizeof file, "%s/%s.conf", p->directory, way_name(w->id));
     enum fail f = write_configuration(w, p, file);
     nsec began = sys_now();

@@ -134,17 +134,44 @@ void orders_init(struct orders *o)
 
 void fleet_lock(struct fleet *f)
 {
-    bool waited = pthread_mutex_trylock(&f->lock) != 0;
-    if (waited)
+    if (unlikely(pthread_mutex_trylock(&f->lock) != 0)) {
+        nsec since = sys_now();
         pthread_mutex_lock(&f->lock);
-    f->count.waits += waited;
+        f->count.waits++;
+        f->count.waited += sys_now() - since;
+    }
     if (unlikely(f->count.takes++ % LOCK_SAMPLE == 0))
         f->taken_at = sys_now();
+}
+
+/* Four steps an octave: 4, 5, 6, 7, 8, 10, 12, 14, 16, ... */
+static unsigned step_of(nsec held)
+{
+    uint64_t t = (uint64_t)MAX(held, 4);
+    unsigned octave = 63 - (unsigned)__builtin_clzll(t);
+    return MIN((octave - 2) * 4 + (unsigned)(t >> (octave - 2) & 3), HOLD_STEPS - 1);
+}
+
+static nsec end_of_step(unsigned step)
+{
+    return (nsec)(5 + step % 4) << step / 4;
+}
+
+static nsec hold_quantile(const struct fleet *f, double q)
+{
+    uint64_t all = 0, upto = 0;
+    unsigned step = 0;
+    for (unsigned i = 0; i < HOLD_STEPS; i++)
+        all += f->hold_steps[i];
+    while (step < HOLD_STEPS - 1 && (double)(upto += f->hold_steps[step]) < q * (double)all)
+        step++;
+    return all ? MIN(end_of_step(step), f->count.held_max) : 0;
 }
 
 static void count_hold(struct fleet *f)
 {
     nsec held = sys_now() - f->taken_at;
+    f->hold_steps[step_of(held)]++;
     f->count.held += held * LOCK_SAMPLE;
     f->count.held_max = MAX(f->count.held_max, held);
     f->taken_at = 0;
@@ -175,6 +202,8 @@ struct fleet_lock_count fleet_lock_count(struct fleet *f)
 {
     fleet_lock(f);
     struct fleet_lock_count c = f->count;
+    c.held_p50 = hold_quantile(f, 0.5);
+    c.held_p99 = hold_quantile(f, 0.99);
     fleet_unlock(f);
     return c;
 }

@@ -9,6 +9,7 @@
  * slot where the model is loaded; loads and unloads are ordered from whoever calls, as tasks of the fleet's own.
  */
 #pragma once
+#include "fleet/breaker.h"
 #include "fleet/model_rules.h"
 #include "fleet/scheduler.h"
 
@@ -143,6 +144,13 @@ void view_unref(struct view **v);
 /* Has every node answered its first probes, or missed them (so that views are worth showing)? */
 bool fleet_knows(struct fleet *f);
 
+/* What the scheduler knows of a node with a model. */
+struct node_serves {
+    uint64_t model;               /* hash of the model's key */
+    uint32_t inflight, slots;     /* slots 0: no limit, or nothing is known */
+    struct scheduler_rates rates; /* as learnt */
+    enum breaker_state breaker;
+};
 /* A copy of everything worth showing of every node, for operations routes and metrics. Strings are in its arena. */
 struct node_view {
     uint64_t id;
@@ -160,7 +168,12 @@ struct node_view {
     const struct inventory_model *model; /* tags */
     uint32_t loaded;
     const struct inventory_model *resident; /* ps */
+    enum breaker_state breaker;             /* these are told by fleet_snapshot_serves: */
+    uint32_t serves_n;
+    const struct node_serves *serves; /* of models that somebody has asked for */
 };
+/* NULL: it is not known what the node does with it. */
+const struct node_serves *node_view_serves(const struct node_view *v, uint64_t model);
 struct fleet_snapshot {
     struct arena arena;
     nsec now;
@@ -169,7 +182,45 @@ struct fleet_snapshot {
 };
 /* Heap-made outside the lock; NULL when memory is out. */
 struct fleet_snapshot *fleet_snapshot(struct fleet *f, nsec now);
+/* Adds what the scheduler and the breakers know, with the lock taken once a node. False when memory is out. */
+bool fleet_snapshot_serves(struct fleet *f, struct fleet_snapshot *s);
 void fleet_snapshot_free(struct fleet_snapshot **s);
+
+/* What would become of a ticket if it were asked now. Nothing is granted, nobody waits, no load begins; only a model that
+ * the scheduler has not met yet is introduced to it, if there is room. */
+struct fleet_candidate {
+    struct str node;
+    struct scheduler_explained is;
+};
+struct fleet_explained {
+    struct arena arena;
+    enum fail refused; /* at once: why; OK: it would be served, or wait */
+    enum scheduler_policy policy;
+    uint32_t node, waits_for, loads_on; /* of the candidates: as in struct scheduler_would; SCHEDULER_NONE */
+    uint32_t n;
+    struct fleet_candidate *candidate; /* every node */
+};
+/* The ticket is as for fleet_ask, hints included, and is left as it is. Heap-made outside the lock; NULL when memory is
+ * out. */
+struct fleet_explained *fleet_explain(struct fleet *f, const struct ticket *t, nsec now, struct orders *out);
+void fleet_explained_free(struct fleet_explained **e);
+
+/* Who waits for a slot, model by model in serving order, as it is now: later ones may come in between. */
+struct fleet_waiter {
+    struct str model, request_id;
+    uint64_t tenant; /* hash */
+    enum band band;
+    nsec waited, eta;  /* eta: until it is served, by what is known; NEVER: nobody has the model loaded yet */
+    uint32_t position; /* from 1, for its model and the options it asks for */
+};
+struct fleet_queue {
+    struct arena arena;
+    uint32_t n;
+    struct fleet_waiter *waiter;
+};
+/* Heap-made outside the lock; NULL when memory is out. */
+struct fleet_queue *fleet_queue(struct fleet *f, nsec now);
+void fleet_queue_free(struct fleet_queue **q);
 
 /* Pins, for work that names nodes itself (fan-outs, blobs): every node that has the model (key empty: every node that
  * is up). Returns how many were written to out[max]; each must be unpinned. `up_only`: without those that are down. */
@@ -177,9 +228,11 @@ unsigned fleet_pin_holders(struct fleet *f, struct str key, bool up_only, struct
 struct node *fleet_pin_named(struct fleet *f, struct str name);
 void fleet_unpin(struct fleet *f, struct node **n);
 
-/* For counters: how often the lock was waited for, and for how long it was held in all (nanoseconds). */
+/* For counters: how often the lock was taken and waited for, for how long in all, and for how long it was held: in all,
+ * at most, and quantiles (sampled). Nanoseconds. */
 struct fleet_lock_count {
     uint64_t takes, waits;
-    nsec held, held_max;
+    nsec waited;
+    nsec held, held_max, held_p50, held_p99;
 };
 struct fleet_lock_count fleet_lock_count(struct fleet *f);

@@ -15,6 +15,7 @@
 #define POSSIBLE_HOLDER SECOND(60)  /* a node that never told its models may have any of them */
 #define REFRESH_PERIOD  SECOND(1)
 #define RESOLVE_PAUSE   SECOND(1) /* between two resolutions of one name */
+#define HOLD_STEPS      120       /* of sampled holds: up to four seconds */
 #define LOCK_SAMPLE     61        /* every 61st hold is timed; odd, so that no rhythm of calls hides */
 
 /* What the scheduler calls a model: a name with the options that force a reload. Its number is its place. */
@@ -50,6 +51,7 @@ struct fleet {
     pthread_mutex_t lock;
     struct fleet_lock_count count;
     nsec taken_at; /* of a sampled hold; 0 otherwise */
+    uint64_t hold_steps[HOLD_STEPS];
 
     struct fleet_settings settings;
     struct scheduler *scheduler;
@@ -173,6 +175,8 @@ struct choice choice_make(struct fleet *f, const struct ticket *t, nsec now);
 #define LABEL_OLLAMA (1ull << 63) /* a scheduler's label: speaks Ollama's own routes */
 /* The ticket's variant, entered if need be; NONE when all places are taken by busy ones. */
 uint32_t lineup_find(struct fleet *f, const struct ticket *t, nsec now, struct scheduler_orders *so);
+/* The same for one who only looks: it counts as no use, nothing is thrown out, and it is entered only if it may be. */
+uint32_t lineup_look(struct fleet *f, const struct ticket *t, bool may_enter, nsec now, struct scheduler_orders *so);
 /* The operator's rules for models are others now. */
 void lineup_rules_changed(struct fleet *f);
 /* Something about the node has changed that the scheduler must know. */
@@ -217,6 +221,10 @@ void preload_turn(struct fleet *f, nsec now, struct scheduler_orders *so);
 /* ---- serving.c: tickets at the scheduler ------------------------------------------------------------------------- */
 /* Like waiting_decide, for a ticket that somebody could serve; one that has to wait is linked in f->queued. */
 enum verdict serving_ask(struct fleet *f, struct ticket *t, nsec now, struct orders *out);
+/* What serving_ask would do, without doing it; shown[] has room for all places. The ticket's variant, NONE if it has
+ * none. */
+uint32_t serving_explain(struct fleet *f, const struct ticket *t, bool may_enter, nsec now,
+                         struct scheduler_would *out_would, struct scheduler_explained *shown, struct orders *out);
 void serving_end(struct fleet *f, const struct lease *l, const struct attempt_end *end, nsec now, struct orders *out);
 /* Out of the queue, or with a lease that nobody used. */
 void serving_cancel(struct fleet *f, struct ticket *t, nsec now, struct orders *out);

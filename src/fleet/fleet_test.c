@@ -50,7 +50,8 @@ static void the_lock_is_counted(void **state)
     struct fleet_lock_count c = fleet_lock_count(w->f);
     assert_int_equal(c.takes, 1001);
     assert_int_equal(c.waits, 0);
-    assert_true(c.held > 0 && c.held_max <= c.held);
+    assert_true(c.held > 0 && c.held_max <= c.held && c.waited == 0);
+    assert_true(c.held_p50 > 0 && c.held_p50 <= c.held_p99 && c.held_p99 <= c.held_max);
     world_free(w);
 }
 

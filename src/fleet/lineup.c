@@ -70,17 +70,34 @@ static void enter(struct fleet *f, uint32_t v, const struct ticket *t, nsec now,
     tell_bars(f, v, now, so);
 }
 
-uint32_t lineup_find(struct fleet *f, const struct ticket *t, nsec now, struct scheduler_orders *so)
+static uint32_t find(const struct fleet *f, const struct ticket *t)
 {
     uint64_t key = key_of(t);
     for (uint32_t v = 0; v < f->variants; v++)
-        if (f->variant_key[v] == key) {
-            f->variant[v].used = now;
+        if (f->variant_key[v] == key)
             return v;
-        }
-    uint32_t v = place_for_one(f, now);
+    return SCHEDULER_NONE;
+}
+
+uint32_t lineup_find(struct fleet *f, const struct ticket *t, nsec now, struct scheduler_orders *so)
+{
+    uint32_t v = find(f, t);
+    if (likely(v != SCHEDULER_NONE)) {
+        f->variant[v].used = now;
+        return v;
+    }
+    v = place_for_one(f, now);
     if (v != SCHEDULER_NONE)
         enter(f, v, t, now, so);
+    return v;
+}
+
+uint32_t lineup_look(struct fleet *f, const struct ticket *t, bool may_enter, nsec now, struct scheduler_orders *so)
+{
+    uint32_t v = find(f, t);
+    if (v != SCHEDULER_NONE || !may_enter || f->variants == VARIANTS_MAX)
+        return v;
+    enter(f, v = f->variants++, t, now, so);
     return v;
 }
 

@@ -275,8 +275,7 @@ static void fill_hints(struct scheduler *s, struct job *j, const struct schedule
         memcpy(j->not_on, a->not_on, j->not_on_n * sizeof *j->not_on);
 }
 
-/* What it will take on a node of weight 1 that has the longest known beginning of its prompt. */
-static float expected_service(const struct scheduler *s, const struct job *j)
+float job_service(const struct scheduler *s, const struct job *j)
 {
     const struct model *m = &s->model[j->model];
     uint32_t matched = j->hints ? MIN(j->hint[0].tokens, j->prompt) : 0;
@@ -293,7 +292,7 @@ static void fill(struct scheduler *s, struct job *j, const struct scheduler_ask 
     if (s->settings.max_wait != NEVER)
         j->deadline = fmin(j->deadline, now + (double)s->settings.max_wait / 1e9);
     fill_hints(s, j, a);
-    j->service = expected_service(s, j);
+    j->service = job_service(s, j);
 }
 
 static bool bind_now(struct scheduler *s, uint32_t job, double now, struct scheduler_orders *out)

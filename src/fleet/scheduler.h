@@ -198,6 +198,11 @@ enum scheduler_policy scheduler_policy_of(const struct scheduler *s, uint32_t mo
 bool scheduler_learns(const struct scheduler *s, uint32_t node, uint32_t model);
 bool scheduler_resident(const struct scheduler *s, uint32_t node, uint32_t model);
 uint32_t scheduler_slots(const struct scheduler *s, uint32_t node, uint32_t model); /* 0: no limit */
+/* What was learnt of a node with a model; 0: nothing was yet. */
+struct scheduler_rates {
+    double prefill, decode, load; /* tokens/s, tokens/s, bytes/s */
+};
+struct scheduler_rates scheduler_rates(const struct scheduler *s, uint32_t node, uint32_t model);
 /* Why a node would not get it now, the first reason that holds. */
 enum scheduler_excluded {
     EXCLUDED_NOT,
@@ -233,5 +238,21 @@ struct scheduler_would scheduler_explain(struct scheduler *s, const struct sched
                                          struct scheduler_explained *out, uint32_t n);
 /* How long such an ask would wait now, seconds. */
 double scheduler_expected_wait(struct scheduler *s, const struct scheduler_ask *a, nsec now);
+/* What decides in which order those go that wait, and when. Moments and seconds are of the scheduler's own clock. */
+struct scheduler_waiter {
+    uint64_t owner;
+    uint32_t model, tenant; /* tenant: a number, only to tell them apart */
+    enum band band;
+    double waited, service; /* seconds so far; expected, on a node of middling speed */
+    double tokens;          /* that its tenant is charged for it */
+    double counter, since;  /* of its tenant: tokens it has had; since when somebody of it waits */
+};
+/* All that wait, in no order; `out` has room for scheduler_waiting(s, NONE). */
+uint32_t scheduler_waiters(struct scheduler *s, nsec now, struct scheduler_waiter *out);
+/* In the order in which they would be served, by model, if nobody else came. Needs no scheduler, and no lock. */
+void scheduler_waiters_sort(struct scheduler_waiter *w, uint32_t n);
+/* Seconds until the first slot for the model frees, and how many slots of middling speed work on it; 0 slots: none has
+ * it. */
+double scheduler_first_free(const struct scheduler *s, uint32_t model, nsec now, double *out_slots);
 /* Adds everything up anew and compares (property tests); false, with *why, if it does not fit. */
 bool scheduler_sound(struct scheduler *s, nsec now, const char **why);

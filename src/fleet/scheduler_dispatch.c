@@ -127,6 +127,29 @@ static void join(struct scheduler *s, struct pass *p, uint32_t model, double now
     p->n += p->next[p->n] != NONE;
 }
 
+/* Those before it take what they would be granted, or wait for, as reservations. */
+uint32_t dispatch_would(struct scheduler *s, const struct job *asked, double now, uint32_t *out_wait_for)
+{
+    struct pass p = { 0 };
+    uint32_t node = NONE;
+    s->pass++;
+    join(s, &p, asked->model, now);
+    while (p.n) {
+        const struct job *j = &s->job[p.next[0]];
+        uint32_t wait_for = NONE, gets = policy_choose(s, j, now, &wait_for), takes = gets != NONE ? gets : wait_for;
+        if (j == asked)
+            node = gets, *out_wait_for = wait_for;
+        if (j == asked || (takes == NONE && !job_limited(j)))
+            break;
+        queue_looked(s, p.next[0]);
+        if (takes != NONE)
+            reserve(s, takes, j->model, now);
+        advance(s, &p, 0, now);
+    }
+    undo_reservations(s, now);
+    return node;
+}
+
 void dispatch_model(struct scheduler *s, uint32_t model, double now, struct scheduler_orders *out)
 {
     struct pass p = { 0 };

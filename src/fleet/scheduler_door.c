@@ -31,6 +31,13 @@ static struct capacity capacity_of(const struct scheduler *s, uint32_t model, do
     return c;
 }
 
+double scheduler_first_free(const struct scheduler *s, uint32_t model, nsec now, double *out_slots)
+{
+    struct capacity c = capacity_of(s, model, seconds(s, now));
+    *out_slots = c.slots;
+    return c.slots > 0 ? c.first_free : 0;
+}
+
 /* Work that will be served before it: of better bands all, of its own band what fair shares let pass. */
 static double work_before(const struct scheduler *s, const struct job *j)
 {

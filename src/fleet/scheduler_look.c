@@ -34,6 +34,20 @@ uint32_t scheduler_slots(const struct scheduler *s, uint32_t node, uint32_t mode
     return !own ? all : !all ? own : MIN(own, all);
 }
 
+static double per_second(bool known, float each)
+{
+    return known && each > 0 ? 1 / (double)each : 0;
+}
+
+struct scheduler_rates scheduler_rates(const struct scheduler *s, uint32_t node, uint32_t model)
+{
+    size_t at = at_pair(s, node, model);
+    const struct pair *p = &s->pair[at];
+    return (struct scheduler_rates){ .prefill = per_second(p->seen, s->prefill_s[at]),
+                                     .decode = per_second(p->seen, s->decode_s[at]),
+                                     .load = per_second(p->loads_seen, p->load_s) };
+}
+
 /* ---- explanations ----------------------------------------------------------------------------------------------- */
 
 /* A ticket that is nowhere. */
@@ -53,6 +67,7 @@ static struct job as_job(const struct scheduler *s, const struct scheduler_ask *
                      .tenant = tenant_find(s, a->tenant) };
     j.output = a->output_tokens ? a->output_tokens : learn_output(s, a->model, a->prompt_tokens);
     j.hints = hints_in_use(s, a, j.hint);
+    j.service = job_service(s, &j);
     for (uint32_t i = 0; i < j.not_on_n; i++)
         j.not_on[i] = a->not_on[i];
     return j;
@@ -124,6 +139,26 @@ static struct scheduler_explained explain_node(const struct scheduler *s, const 
     return e;
 }
 
+/* While others wait for the model it queues for a moment, so that the choice is made in its turn. */
+static uint32_t would_in_turn(struct scheduler *s, const struct job *as, uint64_t tenant, double now,
+                              uint32_t *out_wait_for)
+{
+    uint32_t job = job_take(s);
+    if (job == NONE)
+        return NONE;
+    struct job *j = &s->job[job];
+    uint32_t generation = j->generation;
+    *j = *as, j->generation = generation, j->line = j->next = NONE;
+    j->tenant = tenant_take(s, tenant);
+    struct tenant was = s->tenant[j->tenant];
+    queue_push(s, job, now);
+    uint32_t node = policy_would(s, j, now, out_wait_for);
+    queue_remove(s, job);
+    s->tenant[j->tenant] = was;
+    job_give(s, job);
+    return node;
+}
+
 struct scheduler_would scheduler_explain(struct scheduler *s, const struct scheduler_ask *a, nsec at,
                                          struct scheduler_explained *out, uint32_t n)
 {
@@ -132,7 +167,8 @@ struct scheduler_would scheduler_explain(struct scheduler *s, const struct sched
         ring_ask(s, CALL_explain, a, at);
     struct job j = as_job(s, a, now);
     struct scheduler_would would = { .waits_for = NONE };
-    would.node = policy_would(s, &j, now, &would.waits_for);
+    would.node = s->model[a->model].waiting ? would_in_turn(s, &j, a->tenant, now, &would.waits_for)
+                                            : policy_would(s, &j, now, &would.waits_for);
     would.loads_on = would.node == NONE ? load_would(s, &j, now) : NONE;
     for (uint32_t i = 0; i < n && i < s->nodes; i++) {
         out[i] = explain_node(s, &j, i, now);

@@ -43,7 +43,8 @@ uint32_t policy_would(struct scheduler *s, const struct job *j, double now, uint
     uint64_t chance = s->chance, turns = s->turns;
     for (uint32_t n = 0; n < s->nodes; n++)
         s->turn_was[n] = s->machine[n].turn;
-    uint32_t node = policy_choose(s, j, now, out_wait_for);
+    uint32_t node =
+        j->state == JOB_WAITS ? dispatch_would(s, j, now, out_wait_for) : policy_choose(s, j, now, out_wait_for);
     for (uint32_t n = 0; n < s->nodes; n++)
         s->machine[n].turn = s->turn_was[n];
     s->chance = chance, s->turns = turns;

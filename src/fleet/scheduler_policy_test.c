@@ -267,6 +267,45 @@ static void a_worthwhile_wait_is_explained(void **state)
     scheduler_free(&fleet);
 }
 
+static uint32_t node_granted_to(uint64_t ticket)
+{
+    for (uint32_t i = 0; i < orders.n; i++)
+        if (orders.order[i].verb == ORDER_GRANT && orders.order[i].ticket == ticket)
+            return orders.order[i].node;
+    return NONE;
+}
+
+/* Requests of any kind, while others wait or hold slots: what was explained comes true at once, or it waits. */
+static void explanations_come_true_while_others_wait(void **state)
+{
+    for (unsigned p = 0; p < SCHEDULER_POLICIES; p++) {
+        uint64_t chance = p + 1, ticket[200];
+        uint32_t waited = 0, said = 0;
+        fleet_begin(4, 1, (enum scheduler_policy)p);
+        add_warm_nodes(4, 1);
+        for (uint32_t i = 0; i < 200; i++) {
+            uint64_t r = mix(chance += 7919);
+            double now = 1 + i * 0.7;
+            struct prefix_hint hint = { (uint32_t)(r % 4), 9800 };
+            struct scheduler_ask a = usual_ask(0, r >> 8 & 1 ? 10000 : 100);
+            a.key = r, a.tenant = r >> 10 & 3, a.band = (enum band)(r >> 12 & 1);
+            if (r >> 14 & 1)
+                a.hint = &hint, a.hints = 1;
+            bool others = scheduler_waiting(fleet, NONE) > 0;
+            struct scheduler_would would = explain(&a, now);
+            ticket[i] = ask_with(&a, now);
+            assert_int_equal(would.node, node_granted_to(ticket[i]));
+            waited += would.node == NONE, said += others && would.node != NONE;
+            for (uint32_t k = 0; k < i; k++)
+                if (mix(r + k) % 4 == 0)
+                    end(ticket[k], now + 0.1);
+        }
+        assert_true(waited > 0);
+        assert_true(p != SCHEDULER_eta || said > 0);
+        fleet_end();
+    }
+}
+
 static void each_exclusion_has_its_reason(void **state)
 {
     fleet_begin(8, 2, SCHEDULER_eta);
@@ -355,6 +394,7 @@ int main(void)
         cmocka_unit_test(an_explanation_has_the_terms),
         cmocka_unit_test(an_explanation_changes_nothing),
         cmocka_unit_test(a_worthwhile_wait_is_explained),
+        cmocka_unit_test(explanations_come_true_while_others_wait),
         cmocka_unit_test(each_exclusion_has_its_reason),
         cmocka_unit_test(a_load_underway_is_explained),
         cmocka_unit_test(names),

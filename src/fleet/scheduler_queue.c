@@ -12,8 +12,7 @@
 #include "fleet/scheduler_state.h"
 #include <math.h>
 
-#define CREDIT   50000.0 /* virtual tokens: some thirty chat requests */
-#define PATIENCE 2.0     /* seconds added to the service, so that very short ones do not always go first */
+#define CREDIT 50000.0 /* virtual tokens: some thirty chat requests */
 
 /* ---- tenants ---------------------------------------------------------------------------------------------------- */
 
@@ -122,7 +121,7 @@ static uint32_t step_of(const struct scheduler *s, const struct job *j)
 {
     if (policy_of(s, j->model) != SCHEDULER_eta)
         return 0;
-    double octaves = log2((j->service + PATIENCE) / PATIENCE);
+    double octaves = log2((j->service + QUEUE_PATIENCE) / QUEUE_PATIENCE);
     return (uint32_t)MIN(octaves * 4, SERVICE_STEPS - 1);
 }
 
@@ -227,7 +226,7 @@ void queue_remove(struct scheduler *s, uint32_t job)
 
 static double ratio(const struct job *j, double now)
 {
-    return (now - j->arrived) / (double)(j->service + (float)PATIENCE);
+    return (now - j->arrived) / (double)(j->service + (float)QUEUE_PATIENCE);
 }
 
 static uint32_t unseen(const struct scheduler *s, uint32_t job)

@@ -12,6 +12,7 @@
 #define LOOKED_AT     8       /* waiters of a model that are looked at when a slot frees */
 #define HINTS         8
 #define SERVICE_STEPS 32 /* classes of expected service, a fourth of an octave each */
+#define QUEUE_PATIENCE 2.0 /* seconds added to the service, so that very short ones do not always go first */
 #define LENGTHS       20 /* classes of prompt lengths, an octave each */
 #define BANDS         3
 #define LANES         4    /* nodes that are scored at once */
@@ -287,7 +288,8 @@ static inline bool policy_may(const struct scheduler *s, const struct job *j, ui
 {
     return policy_bars(s, j, node) == EXCLUDED_NOT;
 }
-/* The choice, without a trace: no turn is taken, no lot is drawn. */
+/* The choice, without a trace: no turn is taken, no lot is drawn. A job in the queue has those before it that come
+ * first. */
 uint32_t policy_would(struct scheduler *s, const struct job *j, double now, uint32_t *out_wait_for);
 /* s->t for every node. */
 void eta_score(struct scheduler *s, const struct job *j, double now);
@@ -316,6 +318,10 @@ uint32_t tenant_find(const struct scheduler *s, uint64_t id); /* 0: it has nothi
 uint32_t tenant_take(struct scheduler *s, uint64_t id);
 void tenant_give(struct scheduler *s, uint32_t tenant);
 void tenant_charge(struct scheduler *s, struct job *j, double tokens);
+
+/* ---- scheduler.c ------------------------------------------------------------------------------------------------ */
+/* What it will take on a node of weight 1 that has the longest known beginning of its prompt. */
+float job_service(const struct scheduler *s, const struct job *j);
 
 /* ---- scheduler_ledger.c ----------------------------------------------------------------------------------------- */
 uint32_t job_take(struct scheduler *s);
@@ -356,6 +362,8 @@ void dispatch_model(struct scheduler *s, uint32_t model, double now, struct sche
 void dispatch_node(struct scheduler *s, uint32_t node, double now, struct scheduler_orders *out);
 void dispatch_all(struct scheduler *s, double now, struct scheduler_orders *out);
 void dispatch_grant(struct scheduler *s, uint32_t job, uint32_t node, double now, struct scheduler_orders *out);
+/* What the next pass would bring a job that is in the queue; nobody is granted anything. */
+uint32_t dispatch_would(struct scheduler *s, const struct job *j, double now, uint32_t *out_wait_for);
 void dispatch_refuse(struct scheduler *s, uint32_t job, enum fail why, double now, struct scheduler_orders *out);
 struct scheduler_order *orders_add(struct scheduler_orders *out, enum scheduler_verb verb);
 static inline bool orders_room(const struct scheduler_orders *out)

@@ -225,24 +225,45 @@ static bool all_speak_ollama(const struct fleet *f)
     return !others;
 }
 
+/* The ticket in the scheduler's numbers; `tried` has room for TRIED_MAX. */
+static struct scheduler_ask as_ask(struct fleet *f, const struct ticket *t, uint32_t variant, uint32_t *tried)
+{
+    return (struct scheduler_ask){ .model = variant,
+                                   .prompt_tokens = t->prompt_tokens,
+                                   .band = t->band,
+                                   .tenant = t->tenant,
+                                   .owner = (uint64_t)(uintptr_t)t,
+                                   .key = t->key,
+                                   .deadline = t->deadline,
+                                   .hint = t->hint,
+                                   .hints = t->hints,
+                                   .pin = place_of_pin(f, t),
+                                   .not_on = tried,
+                                   .not_on_n = places_of_tried(f, t, tried),
+                                   .labels = f->variant[variant].labels |
+                                             (t->ollama_only && !all_speak_ollama(f) ? LABEL_OLLAMA : 0) };
+}
+
 static void ask_scheduler(struct fleet *f, struct ticket *t, uint32_t variant, nsec now, struct scheduler_orders *so)
 {
     uint32_t tried[TRIED_MAX];
-    struct scheduler_ask a = { .model = variant,
-                               .prompt_tokens = t->prompt_tokens,
-                               .band = t->band,
-                               .tenant = t->tenant,
-                               .owner = (uint64_t)(uintptr_t)t,
-                               .key = t->key,
-                               .deadline = t->deadline,
-                               .hint = t->hint,
-                               .hints = t->hints,
-                               .pin = place_of_pin(f, t),
-                               .not_on = tried,
-                               .not_on_n = places_of_tried(f, t, tried),
-                               .labels = f->variant[variant].labels |
-                                         (t->ollama_only && !all_speak_ollama(f) ? LABEL_OLLAMA : 0) };
+    struct scheduler_ask a = as_ask(f, t, variant, tried);
     t->number = scheduler_ask(f->scheduler, &a, now, so);
+}
+
+uint32_t serving_explain(struct fleet *f, const struct ticket *t, bool may_enter, nsec now,
+                         struct scheduler_would *out_would, struct scheduler_explained *shown, struct orders *out)
+{
+    struct scheduler_orders so;
+    uint32_t tried[TRIED_MAX];
+    begin(f, now, &so);
+    uint32_t v = lineup_look(f, t, may_enter, now, &so);
+    carry(f, &so, now, out);
+    if (v == SCHEDULER_NONE)
+        return v;
+    struct scheduler_ask a = as_ask(f, t, v, tried);
+    *out_would = scheduler_explain(f->scheduler, &a, now, shown, f->places);
+    return v;
 }
 
 static enum verdict settle_answer(struct fleet *f, struct ticket *t)

@@ -15,6 +15,7 @@ struct held {
     struct node **node;         /* pinned while it is made */
     struct listing **listing;   /* two a node: tags, ps */
     struct texts *texts;
+    uint32_t *place; /* where the node was */
     uint32_t room;
 };
 
@@ -29,6 +30,7 @@ static struct held *held_new(uint32_t room)
     h->node = arena_array(a, struct node *, room);
     h->listing = arena_array(a, struct listing *, room * 2);
     h->texts = arena_array(a, struct texts, room);
+    h->place = arena_array(a, uint32_t, room);
     h->shot.node = arena_array(a, struct node_view, room);
     return h;
 }
@@ -71,6 +73,7 @@ static void copy_node(struct held *h, struct node *n)
     memcpy(h->texts[i].version, n->version, sizeof n->version);
     memcpy(h->texts[i].error, n->last_error_text, sizeof n->last_error_text);
     h->node[i] = n;
+    h->place[i] = n->no;
     n->pins++;
     h->listing[i * 2] = listing_ref(n->tags);
     h->listing[i * 2 + 1] = listing_ref(n->ps);
@@ -135,4 +138,67 @@ struct fleet_snapshot *fleet_snapshot(struct fleet *f, nsec now)
     if (s->arena.failed)
         fleet_snapshot_free(&s);
     return s;
+}
+
+/* ---- what it does with models -------------------------------------------------------------------------------------
+ */
+
+/* Variants of one model are one to people: what is in flight is added up, the rest is that of the one that is loaded.
+ */
+static void add_variant(struct fleet *f, struct node_serves *is, uint32_t node, uint32_t v)
+{
+    is->inflight += scheduler_inflight(f->scheduler, node, v);
+    if (is->model && !scheduler_resident(f->scheduler, node, v))
+        return;
+    is->model = f->variant[v].name;
+    is->slots = scheduler_slots(f->scheduler, node, v);
+    is->rates = scheduler_rates(f->scheduler, node, v);
+}
+
+static struct node_serves *entry_of(struct node_serves *all, uint32_t *n, uint64_t model)
+{
+    for (uint32_t i = 0; i < *n; i++)
+        if (all[i].model == model)
+            return &all[i];
+    all[*n] = (struct node_serves){ 0 };
+    return &all[(*n)++];
+}
+
+/* Those of its models that somebody has asked for; 0 when it has gone. */
+static uint32_t copy_serves(struct fleet *f, struct node_view *view, uint32_t place, struct node_serves *out, nsec now)
+{
+    uint32_t n = 0;
+    fleet_lock(f);
+    bool lives = place != NO_PLACE && f->node[place] && f->node[place]->id == view->id;
+    for (uint32_t v = 0; lives && v < f->variants; v++)
+        if (f->variant_key[v] && set_has(&f->variant[v].holds, place))
+            add_variant(f, entry_of(out, &n, f->variant[v].name), place, v);
+    for (uint32_t i = 0; i < n; i++)
+        out[i].breaker = guards_state(f, view->id, out[i].model, now);
+    view->breaker = guards_state(f, view->id, 0, now);
+    fleet_unlock(f);
+    return n;
+}
+
+bool fleet_snapshot_serves(struct fleet *f, struct fleet_snapshot *s)
+{
+    struct held *h = CONTAINER(s, struct held, shot);
+    struct node_serves *most = arena_array(&s->arena, struct node_serves, VARIANTS_MAX);
+    for (uint32_t i = 0; most && i < s->n; i++) {
+        uint32_t n = copy_serves(f, &s->node[i], h->place[i], most, s->now);
+        struct node_serves *kept = n ? arena_array(&s->arena, struct node_serves, n) : NULL;
+        if (kept)
+            memcpy(kept, most, n * sizeof *kept);
+        s->node[i].serves = kept;
+        s->node[i].serves_n = kept ? n : 0;
+    }
+    return !s->arena.failed;
+}
+
+const struct node_serves *node_view_serves(const struct node_view *v, uint64_t model)
+{
+    for (uint32_t i = 0; i < v->serves_n; i++)
+        if (v->serves[i].model == model)
+            return &v->serves[i];
+    return NULL;
 }

@@ -39,6 +39,42 @@ static void shows_what_is_worth_showing(void **state)
     world_free(w);
 }
 
+/* Slots, rates, breakers: of models that were asked for. */
+static void shows_what_nodes_do_with_models(void **state)
+{
+    struct world *w = world_new();
+    world_machine(w, "gpu1", "x:1 y:1");
+    world_add_spec(w, (struct node_spec){ .url = STR("gpu1"), .slots = 4 });
+    world_settle(w);
+    struct ticket t = ticket_for(KEY("x:1"));
+    world_ask(w, &t);
+    struct attempt_end end = { .status = 200, .ended = w->now };
+    end.figures =
+        (struct figures){ .prompt_tokens = 1000, .prompt_eval = SECOND(1), .output_tokens = 100, .eval = SECOND(2) };
+    orders_init(&w->out);
+    fleet_end(w->f, &t.lease, &end, w->now, &w->out);
+    for (unsigned i = 0; i < 5; i++) {
+        struct ticket bad = ticket_for(KEY("x:1"));
+        if (world_ask(w, &bad) == VERDICT_GRANTED)
+            world_end(w, &bad, FAIL_upstream_error);
+    }
+    struct ticket held = ticket_for(KEY("y:1"));
+    struct fleet_snapshot *s = fleet_snapshot(w->f, w->now);
+    assert_true(fleet_snapshot_serves(w->f, s));
+    const struct node_serves *x = node_view_serves(&s->node[0], t.model_hash);
+    assert_non_null(x);
+    assert_int_equal(x->slots, 4);
+    assert_int_equal(x->inflight, 0);
+    assert_float_equal(x->rates.prefill, 1000, 1);
+    assert_float_equal(x->rates.decode, 50, 1);
+    assert_true(x->rates.load == 0);
+    assert_int_equal(x->breaker, BREAKER_OPEN);
+    assert_int_equal(s->node[0].breaker, BREAKER_OPEN);
+    assert_null(node_view_serves(&s->node[0], held.model_hash));
+    fleet_snapshot_free(&s);
+    world_free(w);
+}
+
 static void an_empty_fleet(void **state)
 {
     struct world *w = world_new();
@@ -70,6 +106,7 @@ int main(void)
     pools_init();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(shows_what_is_worth_showing),
+        cmocka_unit_test(shows_what_nodes_do_with_models),
         cmocka_unit_test(an_empty_fleet),
         cmocka_unit_test(memory_runs_out),
     };

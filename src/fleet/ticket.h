@@ -50,6 +50,7 @@ struct ticket {
     bool runs;              /* the model has to be loaded for it: waits for a slot. Others only ask about a model */
     bool embeds;            /* it is loaded as an embedding model */
     struct str spelled;     /* the model, as a node may be asked for it */
+    struct str request_id;  /* for people who look at the queue */
     const struct options *options; /* that force a reload; NULL = none */
     uint64_t key;                  /* what several gateways agree by among equals */
     const uint64_t *path; /* hashes of the prompt's blocks (fleet/prefix.h), for the node's cache; may be NULL */

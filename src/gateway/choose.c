@@ -141,8 +141,7 @@ static enum step last_answer(struct exchange *x)
                         x->up.attempts, x->up.attempts == 1 ? "" : "s");
 }
 
-/* Waiting or less work would not help: another model may. */
-static bool nobody_serves(enum fail why)
+bool choose_nobody_serves(enum fail why)
 {
     return why == FAIL_model_not_found || why == FAIL_no_holder_up || why == FAIL_no_node ||
            why == FAIL_retries_exhausted || why == FAIL_load_failed;
@@ -150,9 +149,9 @@ static bool nobody_serves(enum fail why)
 
 static enum step refused(struct exchange *x)
 {
-    if (nobody_serves(x->ticket.refused) && names_fall_back(x, x->ticket.refused))
+    if (choose_nobody_serves(x->ticket.refused) && names_fall_back(x, x->ticket.refused))
         return STEP_AGAIN;
-    switch (nobody_serves(x->ticket.refused) && x->route.fell_back ? x->route.first_why : x->ticket.refused) {
+    switch (choose_nobody_serves(x->ticket.refused) && x->route.fell_back ? x->route.first_why : x->ticket.refused) {
     case FAIL_model_not_found: return unknown_model(x);
     case FAIL_no_holder_up:
     case FAIL_no_node: return x->up.attempts ? last_answer(x) : choose_nobody_up(x, x->ticket.refused);

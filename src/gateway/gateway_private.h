@@ -47,13 +47,17 @@ void answer_retry_advice(struct exchange *x, enum fail why);
 void choose_decided(struct exchange *x); /* the fleet has granted or refused a ticket that waited */
 void choose_cancel(struct exchange *x);  /* takes a waiting ticket back */
 enum step choose_elsewhere(struct exchange *x, enum fail why); /* after a failed attempt: another node, or the truth */
+bool choose_nobody_serves(enum fail why); /* waiting or less work would not help: another model may */
 enum step choose_nobody_up(struct exchange *x, enum fail why); /* answers with each node's name and last error */
 
 /* unload.c */
 bool unload_asked(const struct exchange *x);
 enum step unload_enter(struct exchange *x);
 
-/* route.c: all that a ticket and an attempt are told of the request, once it is known which model it is for */
+/* route.c */
+/* Reads a body that names its model. */
+enum step route_read(struct exchange *x);
+/* All that a ticket and an attempt are told of the request, once it is known which model it is for. */
 void route_prepare(struct exchange *x);
 
 /* names.c: which model is asked for */

@@ -111,6 +111,17 @@ struct fleet_snapshot *ops_snapshot(struct exchange *x, enum step *step)
     return s;
 }
 
+struct fleet_snapshot *ops_snapshot_whole(struct exchange *x, enum step *step)
+{
+    struct fleet_snapshot *s = ops_snapshot(x, step);
+
+    if (s && !fleet_snapshot_serves(x->worker->gateway->fleet, s)) {
+        fleet_snapshot_free(&s);
+        *step = answer_fail(x, FAIL_no_memory, STR_NONE);
+    }
+    return s;
+}
+
 /* ---- health ------------------------------------------------------------------------------------------------------ */
 
 static bool verbose(const struct exchange *x)
@@ -316,7 +327,8 @@ static enum step (*const by_route[ROUTE_COUNT])(struct exchange *x) = {
     [ROUTE_reload] = reload,         [ROUTE_history] = ops_history,
     [ROUTE_requests] = ops_requests, [ROUTE_request] = ops_request,
     [ROUTE_alerts] = ops_alerts,     [ROUTE_silences] = ops_silences,
-    [ROUTE_silence] = ops_silence,
+    [ROUTE_silence] = ops_silence,   [ROUTE_explain] = ops_explain,
+    [ROUTE_queue] = ops_queue,
 };
 
 enum step ops_enter(struct exchange *x)

@@ -11,12 +11,17 @@ void ops_int(struct json_out *j, const char *key, int64_t value);
 void ops_bool(struct json_out *j, const char *key, bool value);
 /* A snapshot of the fleet, or NULL after the failure has been answered into *step. */
 struct fleet_snapshot *ops_snapshot(struct exchange *x, enum step *step);
+/* The same with what the nodes do with their models. */
+struct fleet_snapshot *ops_snapshot_whole(struct exchange *x, enum step *step);
 
 /* ops_nodes.c */
 enum step ops_nodes(struct exchange *x);          /* GET, POST /api/nodes */
 enum step ops_nodes_detailed(struct exchange *x); /* GET /api/nodes/detailed */
 enum step ops_node(struct exchange *x);           /* GET, PATCH, DELETE /api/nodes/{id}, POST .../drain, .../undrain */
 enum step ops_models(struct exchange *x);         /* GET /api/models */
+/* ops_schedule.c */
+enum step ops_explain(struct exchange *x); /* POST /api/explain */
+enum step ops_queue(struct exchange *x);   /* GET /api/queue */
 /* ops_observe.c */
 enum step ops_history(struct exchange *x);  /* GET /api/history */
 enum step ops_requests(struct exchange *x); /* GET /api/requests */

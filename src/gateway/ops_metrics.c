@@ -7,6 +7,13 @@ static void put_lock(struct metrics_page *p, struct gateway *g)
 
     metrics_family(p, FAMILY_fleet_lock_held);
     metrics_sample(p, FAMILY_fleet_lock_held, NULL, 0, (double)c.held_max / 1e9);
+    metrics_family(p, FAMILY_fleet_lock_held_for);
+    metrics_sample(p, FAMILY_fleet_lock_held_for, &(struct metric_label){ "quantile", STR("0.5") }, 1,
+                   (double)c.held_p50 / 1e9);
+    metrics_sample(p, FAMILY_fleet_lock_held_for, &(struct metric_label){ "quantile", STR("0.99") }, 1,
+                   (double)c.held_p99 / 1e9);
+    metrics_family(p, FAMILY_fleet_lock_waited);
+    metrics_sample(p, FAMILY_fleet_lock_waited, NULL, 0, (double)c.waited / 1e9);
     metrics_family(p, FAMILY_fleet_lock_takes);
     metrics_sample(p, FAMILY_fleet_lock_takes, NULL, 0, (double)c.takes);
     metrics_family(p, FAMILY_fleet_lock_waits);
@@ -32,6 +39,51 @@ static void put_nodes(struct metrics_page *p, const struct fleet_snapshot *s)
             };
             metrics_sample(p, FAMILY_model_loaded, l, 2, 1);
         }
+}
+
+/* Of models that somebody has asked for. */
+static void put_slots(struct metrics_page *p, const struct node_view *n, const struct inventory_model *m)
+{
+    const struct node_serves *s = node_view_serves(n, m->hash);
+    struct metric_label l[2] = {
+        {"node",   n->name},
+        { "model", m->show}
+    };
+
+    if (s && s->slots)
+        metrics_sample(p, FAMILY_node_slots, l, 2, s->slots);
+}
+
+static double breaker_number(enum breaker_state s)
+{
+    return s == BREAKER_OPEN ? 2 : s == BREAKER_TRIAL ? 1 : 0;
+}
+
+static void put_breaker(struct metrics_page *p, const struct node_view *n, const struct inventory_model *m)
+{
+    const struct node_serves *s = node_view_serves(n, m->hash);
+    struct metric_label l[2] = {
+        {"node",   n->name},
+        { "model", m->show}
+    };
+
+    if (s)
+        metrics_sample(p, FAMILY_breaker_state, l, 2, breaker_number(s->breaker));
+}
+
+static void put_serves(struct metrics_page *p, const struct fleet_snapshot *s)
+{
+    metrics_family(p, FAMILY_node_slots);
+    for (uint32_t i = 0; i < s->n; i++)
+        for (uint32_t m = 0; m < s->node[i].models; m++)
+            put_slots(p, &s->node[i], &s->node[i].model[m]);
+    metrics_family(p, FAMILY_breaker_state);
+    for (uint32_t i = 0; i < s->n; i++) {
+        metrics_sample(p, FAMILY_breaker_state, &(struct metric_label){ "node", s->node[i].name }, 1,
+                       breaker_number(s->node[i].breaker));
+        for (uint32_t m = 0; m < s->node[i].models; m++)
+            put_breaker(p, &s->node[i], &s->node[i].model[m]);
+    }
 }
 
 static void put_vram(struct metrics_page *p, const struct fleet_snapshot *s)
@@ -119,7 +171,7 @@ enum step ops_metrics(struct exchange *x)
 {
     struct gateway *g = x->worker->gateway;
     enum step step = STEP_FINISH;
-    struct fleet_snapshot *s = ops_snapshot(x, &step);
+    struct fleet_snapshot *s = ops_snapshot_whole(x, &step);
     struct meter *meters[SYS_WORKERS_MAX];
     struct text t = { 0 };
     struct metrics_page p = { .to = &t, .open_metrics = metrics_wants_open(x->in.accept) };
@@ -130,6 +182,7 @@ enum step ops_metrics(struct exchange *x)
         meters[i] = g->worker[i]->meter;
     metrics_meters(&p, meters, g->workers);
     put_nodes(&p, s);
+    put_serves(&p, s);
     put_vram(&p, s);
     put_load(&p, g, s);
     put_alerts(&p, g);

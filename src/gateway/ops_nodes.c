@@ -2,6 +2,7 @@
  * so. */
 #include "base/stamp.h"
 #include "gateway/ops.h"
+#include <math.h>
 
 /* ---- showing ----------------------------------------------------------------------------------------------------- */
 
@@ -41,8 +42,29 @@ static const struct inventory_model *resident(const struct node_view *n, struct 
     return NULL;
 }
 
+static void put_rate(struct json_out *j, const char *key, double rate)
+{
+    ops_num(j, key, rate > 0 ? round(rate * 10) / 10 : INFINITY); /* not learnt yet: null */
+}
+
+/* What requests have shown of it. */
+static void put_serves(struct json_out *j, const struct node_serves *s)
+{
+    json_key(j, "slots");
+    if (s->slots)
+        json_put_u64(j, s->slots);
+    else
+        json_put_null(j);
+    ops_int(j, "inflight", s->inflight);
+    put_rate(j, "prefill_tps", s->rates.prefill);
+    put_rate(j, "decode_tps", s->rates.decode);
+    put_rate(j, "load_bps", s->rates.load);
+    ops_str(j, "breaker", str_of(breaker_name(s->breaker)));
+}
+
 static void put_model(struct json_out *j, const struct node_view *n, const struct inventory_model *m)
 {
+    const struct node_serves *serves = node_view_serves(n, m->hash);
     const struct inventory_model *r = resident(n, m->key);
 
     json_open(j, '{');
@@ -55,12 +77,15 @@ static void put_model(struct json_out *j, const struct node_view *n, const struc
         char text[36];
         ops_str(j, "expires_at", (struct str){ text, stamp_rfc3339(r->expires, text) });
     }
+    if (serves)
+        put_serves(j, serves);
     json_close(j);
 }
 
 static void put_detailed(struct json_out *j, const struct exchange *x, const struct node_view *n)
 {
     ops_str(j, "version", n->version);
+    ops_str(j, "breaker", str_of(breaker_name(n->breaker)));
     ops_str(j, "labels", n->labels);
     ops_int(j, "requests", (int64_t)n->requests);
     ops_int(j, "errors", (int64_t)n->errors);
@@ -86,7 +111,7 @@ static void put_detailed(struct json_out *j, const struct exchange *x, const str
 static enum step list_nodes(struct exchange *x, bool detailed)
 {
     enum step step = STEP_FINISH;
-    struct fleet_snapshot *s = ops_snapshot(x, &step);
+    struct fleet_snapshot *s = detailed ? ops_snapshot_whole(x, &step) : ops_snapshot(x, &step);
     struct text t = { 0 };
     struct json_out j = { .to = &t };
 
@@ -119,7 +144,7 @@ static const struct node_view *named(const struct fleet_snapshot *s, struct str 
 static enum step show_node(struct exchange *x, struct str name, int status)
 {
     enum step step = STEP_FINISH;
-    struct fleet_snapshot *s = ops_snapshot(x, &step);
+    struct fleet_snapshot *s = ops_snapshot_whole(x, &step);
     const struct node_view *n = s ? named(s, name) : NULL;
     struct text t = { 0 };
     struct json_out j = { .to = &t };

@@ -21,7 +21,7 @@ static enum step name_the_model(struct exchange *x)
     return f ? answer_fail(x, f, STR_NONE) : STEP_NEXT;
 }
 
-static enum step read_body(struct exchange *x)
+enum step route_read(struct exchange *x)
 {
     const struct route *r = x->route.row;
     struct str detail = STR_NONE;
@@ -121,6 +121,7 @@ void route_prepare(struct exchange *x)
     const struct route *r = x->route.row;
 
     x->ticket.arrived = x->in.at;
+    x->ticket.request_id = x->in.request_id;
     if (r->kind == KIND_MODEL)
         prepare_run(x);
     x->ticket.ollama_only = !str_starts(r->path, STR("/v1/"));
@@ -141,7 +142,7 @@ enum step route_enter(struct exchange *x)
             return s;
     }
     if (x->route.row->model_in != IN_NOWHERE && x->route.row->model_in != IN_PATH)
-        s = read_body(x);
+        s = route_read(x);
     if (s != STEP_NEXT)
         return s;
     read_wishes(x);
