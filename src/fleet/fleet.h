@@ -143,6 +143,19 @@ void view_unref(struct view **v);
 /* Has every node answered its first probes, or missed them (so that views are worth showing)? */
 bool fleet_knows(struct fleet *f);
 
+/* Which model a name means. */
+struct model_digest {
+    uint64_t changed; /* fleet_models_changed when it was found: holds as long as that stays */
+    uint32_t n;       /* 0: nobody is known to have it, or they do not agree */
+    char text[96];
+    bool cloud;  /* somewhere it is one that runs elsewhere */
+    bool ollama; /* all who have it are Ollama */
+};
+/* By the hash of the model's key. */
+void fleet_digest(struct fleet *f, uint64_t model_hash, struct model_digest *out);
+/* Grows whenever a node's models, or who has any, have changed. Takes no lock. */
+uint64_t fleet_models_changed(const struct fleet *f);
+
 /* A copy of everything worth showing of every node, for operations routes and metrics. Strings are in its arena. */
 struct node_view {
     uint64_t id;
