@@ -75,6 +75,7 @@ void lookup_landed(struct flight *f, const struct exchange *x, enum fail why);
 struct tape *lookup_rescue(struct exchange *x, enum fail why);
 /* The model has been changed through us. */
 void lookup_forget_model(struct gateway *g, struct str key);
+uint64_t lookup_tag_node(struct str name);
 /* Of a route whose answers are kept, for the statistics; and back: NULL if no route is of that class. */
 uint8_t lookup_class(const struct route *r);
 const struct route *lookup_route(unsigned class);

@@ -91,7 +91,7 @@ static double work_of(const struct exchange *x)
     return (double)total / 1e9;
 }
 
-static uint64_t tag_of_node(struct str name)
+uint64_t lookup_tag_node(struct str name)
 {
     return cache_tag_node(str_hash(str_take(name, RECORD_NODE - 1)));
 }
@@ -131,7 +131,7 @@ void lookup_landed(struct flight *f, const struct exchange *x, enum fail why)
         keep.random = worker_random(f->worker);
         keep.saved_s = work_of(x);
         keep.tags[0] = cache_tag_model(x->ticket.model);
-        keep.tags[1] = tag_of_node(str_of(x->up.node_name));
+        keep.tags[1] = lookup_tag_node(str_of(x->up.node_name));
     }
     cache_end(f->worker->gateway->cache, &key, f->number, keeps ? &keep : NULL, worker_now(f->worker));
 }
@@ -145,5 +145,5 @@ void lookup_forget_model(struct gateway *g, struct str key)
 
 void gateway_forget_node(struct gateway *g, struct str name)
 {
-    cache_forget(g->cache, tag_of_node(name));
+    cache_forget(g->cache, lookup_tag_node(name));
 }
