@@ -32,6 +32,8 @@ struct gateway {
     struct lookout *lookout;
     struct cache *cache;
     struct memo *memo;
+    pthread_mutex_t known_lock;
+    struct known known[KNOWN]; /* the latest that any worker knew */
 };
 
 /* settings.c */

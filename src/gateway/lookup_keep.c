@@ -21,6 +21,7 @@ enum fail lookup_open(struct gateway *g)
     size_t size = size_of(atomic_load(&g->settings));
     struct cache_plan plan = { .bytes = size, .seed = sys_random_u64(), .admission = true };
 
+    pthread_mutex_init(&g->known_lock, NULL);
     g->cache = cache_new(&plan);
     g->memo = memo_new(MAX(size / MEMO_SHARE, (size_t)MEMO_LEAST), sys_random_u64());
     return g->cache && g->memo ? OK : FAIL_no_memory;
@@ -30,6 +31,7 @@ void lookup_close(struct gateway *g)
 {
     cache_free(&g->cache);
     memo_free(&g->memo);
+    pthread_mutex_destroy(&g->known_lock);
 }
 
 void lookup_configure(struct gateway *g, const struct gateway_settings *s)
@@ -64,17 +66,34 @@ const struct route *lookup_route(unsigned class)
     return route_row(classes[class]);
 }
 
+static struct str text_of(const struct model_digest *d)
+{
+    return (struct str){ d->text, d->n };
+}
+
+/* True if the name meant another model when some worker last asked. */
+static bool means_another(struct gateway *g, const struct known *now)
+{
+    struct known *k = &g->known[now->model % KNOWN];
+    bool another;
+
+    pthread_mutex_lock(&g->known_lock);
+    another = k->model == now->model && k->digest.n && !str_eq(text_of(&k->digest), text_of(&now->digest));
+    if (now->digest.n && (k->model != now->model || now->digest.changed >= k->digest.changed))
+        *k = *now;
+    pthread_mutex_unlock(&g->known_lock);
+    return another;
+}
+
 const struct model_digest *lookup_digest(struct worker *w, struct str model, uint64_t hash)
 {
     struct known *k = &w->known[hash % KNOWN];
-    struct model_digest before = k->digest;
-    bool same = k->model == hash;
 
-    if (same && before.changed == fleet_models_changed(w->gateway->fleet))
+    if (k->model == hash && k->digest.changed == fleet_models_changed(w->gateway->fleet))
         return &k->digest;
     k->model = hash;
     fleet_digest(w->gateway->fleet, hash, &k->digest);
-    if (same && before.n && !str_eq((struct str){ before.text, before.n }, (struct str){ k->digest.text, k->digest.n }))
+    if (means_another(w->gateway, k))
         lookup_forget_model(w->gateway, model);
     return &k->digest;
 }
@@ -100,7 +119,7 @@ static bool is_of_the_model_asked(struct flight *f, const struct exchange *x)
 {
     const struct model_digest *d = lookup_digest(f->worker, x->ticket.model, x->ticket.model_hash);
 
-    return !x->route.fell_back && d->n && f->digest == str_hash((struct str){ d->text, d->n });
+    return !x->route.fell_back && d->n && f->digest == str_hash(text_of(d));
 }
 
 static bool may_keep(struct flight *f, const struct exchange *x, enum fail why, struct cache_keep *out)
