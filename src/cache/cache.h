@@ -36,7 +36,7 @@ struct cache *cache_new(const struct cache_plan *plan);
 void cache_free(struct cache **c);
 
 /* ---- asking ------------------------------------------------------------------------------------------------------ */
-#define CACHE_CLASSES 8 /* of routes, for the statistics */
+#define CACHE_CLASSES 9 /* of routes, for the statistics */
 enum cache_found { CACHE_NEW, CACHE_HIT, CACHE_STALE, CACHE_JOIN, CACHE_MISS, CACHE_LEAD, CACHE_PASS };
 struct cache_ask {
     struct cache_key key;

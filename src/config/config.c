@@ -11,6 +11,7 @@
 #include "config/model_text.h"
 #include "config/nearest.h"
 #include "config/node_text.h"
+#include "config/value.h"
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -211,10 +212,25 @@ static void note_slips(struct config *c)
     }
 }
 
+/* Of another program, where a number alone is in seconds. */
+static void read_seconds(struct config *c, const struct setting *s, const char *name)
+{
+    const char *value = sys_env(name);
+    struct source from = { FROM_ENVIRONMENT, str_dup(&c->arena, str_of(name)), 0 };
+    char text[40];
+    int64_t ignored;
+    if (!value || !*value)
+        return;
+    bool bare = value_count(str_of(value), &ignored);
+    snprintf(text, sizeof text, "%.30s%s", value, bare ? "s" : "");
+    config_set(c, s, str_of(text), &from);
+}
+
 static void read_environment(struct config *c)
 {
     char name[SETTING_NAME_ROOM];
     read_variable(c, &settings[SETTING_origins], "OLLAMA_ORIGINS");
+    read_seconds(c, &settings[SETTING_cache_ttl], "REDIS_CACHE_TTL");
     for (size_t i = 0; i < SETTING_COUNT; i++)
         for (unsigned nth = 0; setting_variable(&settings[i], nth, name); nth++)
             read_variable(c, &settings[i], name);

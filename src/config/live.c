@@ -129,7 +129,10 @@ static void remove_rest(struct live *l, const struct fleet_snapshot *s, struct n
 {
     for (unsigned i = 0; i < l->config->nodes.n; i++) {
         struct str name = l->id[i] ? name_of(s, l->id[i]) : STR_NONE;
-        counts->removed += name.n && fleet_remove(l->fleet, name, sys_now(), NULL) == OK;
+        if (!name.n || fleet_remove(l->fleet, name, sys_now(), NULL))
+            continue;
+        gateway_forget_node(l->gateway, name);
+        counts->removed++;
     }
 }
 

@@ -56,6 +56,18 @@ static void take_times_and_limits(const struct config *c, struct gateway_setting
     s->observe = c->observe_enabled;
 }
 
+static void take_cache(const struct config *c, struct gateway_settings *s)
+{
+    enum { TENANT, ALL };
+    s->cache.enabled = c->cache_enabled;
+    s->cache.ttl = c->cache_ttl;
+    s->cache.stale = c->cache_stale;
+    s->cache.stale_if_error = c->cache_stale_if_error;
+    s->cache_size = (size_t)c->cache_size;
+    s->cache_is_shared = c->cache_scope == ALL;
+    s->coalesce = c->coalesce;
+}
+
 static enum fail take_origins(const struct config *c, struct gateway_settings *s)
 {
     struct text list = { 0 };
@@ -104,6 +116,7 @@ enum fail config_gateway(const struct config *c, struct gateway_settings **out)
     if (!s)
         return FAIL_no_memory;
     take_times_and_limits(c, s);
+    take_cache(c, s);
     enum fail f = take_origins(c, s);
     f = f ? f : take_admin_key(c, s);
     f = f ? f : take_models(c, s);

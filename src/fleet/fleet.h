@@ -151,6 +151,20 @@ struct node_serves {
     struct scheduler_rates rates; /* as learnt */
     enum breaker_state breaker;
 };
+
+/* Which model a name means. */
+struct model_digest {
+    uint64_t changed; /* fleet_models_changed when it was found: holds as long as that stays */
+    uint32_t n;       /* 0: nobody is known to have it, or they do not agree */
+    char text[96];
+    bool cloud;  /* somewhere it is one that runs elsewhere */
+    bool ollama; /* all who have it are Ollama */
+};
+/* By the hash of the model's key. */
+void fleet_digest(struct fleet *f, uint64_t model_hash, struct model_digest *out);
+/* Grows whenever a node's models, or who has any, have changed. Takes no lock. */
+uint64_t fleet_models_changed(const struct fleet *f);
+
 /* A copy of everything worth showing of every node, for operations routes and metrics. Strings are in its arena. */
 struct node_view {
     uint64_t id;
@@ -186,8 +200,8 @@ struct fleet_snapshot *fleet_snapshot(struct fleet *f, nsec now);
 bool fleet_snapshot_serves(struct fleet *f, struct fleet_snapshot *s);
 void fleet_snapshot_free(struct fleet_snapshot **s);
 
-/* What would become of a ticket if it were asked now. Nothing is granted, nobody waits, no load begins; only a model that
- * the scheduler has not met yet is introduced to it, if there is room. */
+/* What would become of a ticket if it were asked now. Nothing is granted, nobody waits, no load begins; only a model
+ * that the scheduler has not met yet is introduced to it, if there is room. */
 struct fleet_candidate {
     struct str node;
     struct scheduler_explained is;

@@ -9,6 +9,7 @@
 #include "fleet/residency.h"
 #include "fleet/scheduler.h"
 #include <pthread.h>
+#include <stdatomic.h>
 
 #define RETRY_BURST     10.0
 #define GRACE           SECOND(300) /* models of a node that is down stay in the views */
@@ -108,6 +109,8 @@ struct fleet {
     uint64_t generation[VIEWS];
     struct view *view[VIEWS];
     char version[32]; /* the last lowest */
+
+    _Atomic uint64_t models_changed; /* read without the lock */
 };
 
 /* ---- fleet.c: the lock ------------------------------------------------------------------------------------------ */

@@ -100,8 +100,10 @@ static void learn_version(struct fleet *f, struct node *n, const struct observat
     memcpy(n->version, version.p ? version.p : "", version.n);
     n->version[version.n] = 0;
     n->simulated = ob->simulated;
-    if (!n->kind_told && ob->kind != NODE_UNKNOWN)
+    if (!n->kind_told && ob->kind != NODE_UNKNOWN && n->kind != ob->kind) {
         n->kind = ob->kind;
+        atomic_fetch_add_explicit(&f->models_changed, 1, memory_order_release);
+    }
     f->news = true;
     health_show(f, n, now);
     health_answered(f, n, now);

@@ -38,6 +38,8 @@ void views_outdate(struct fleet *f, unsigned what)
 {
     for (unsigned id = 0; id < VIEWS; id++)
         f->generation[id] += what >> id & 1;
+    if (what & SHOWS_TAGS)
+        atomic_fetch_add_explicit(&f->models_changed, 1, memory_order_release);
     f->views_news = true;
 }
 

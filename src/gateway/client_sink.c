@@ -9,7 +9,7 @@
 #include "gateway/gateway_private.h"
 
 #define PACE     MSEC(1)
-#define HEAD_FIX 640 /* our own lines, without the strings whose lengths are added */
+#define HEAD_FIX (640 + STATUS_ROOM + STATUS_AGE_ROOM) /* our own lines, without the strings whose lengths are added */
 
 /* ---- the head ---------------------------------------------------------------------------------------------------- */
 
@@ -38,6 +38,18 @@ static char *put_road(char *at, const struct exchange *x)
     at = put_str(at, HTTP_CRLF);
     at = put_str(at, STR("X-OllamaMax-Decision: "));
     at += decision_write(&x->ticket.decision, at);
+    return put_str(at, HTTP_CRLF);
+}
+
+static char *put_cache(char *at, const struct exchange *x)
+{
+    at = put_str(at, STR("Cache-Status: "));
+    at += status_put(&x->lookup.status, at);
+    at = put_str(at, HTTP_CRLF);
+    if (x->lookup.status.kind != STATUS_HIT)
+        return at;
+    at = put_str(at, STR("Age: "));
+    at += status_put_age(x->lookup.age, at);
     return put_str(at, HTTP_CRLF);
 }
 
@@ -107,6 +119,8 @@ static struct str put_head(struct client *c, struct exchange *x, char *at)
         p = put_date(p, c->worker);
     if (x->up.attempts)
         p = put_road(p, x);
+    if (x->lookup.asked)
+        p = put_cache(p, x);
     p = put_cors(p, x);
     p = put_framing(p, c, x);
     return str_span(at, put_str(p, HTTP_CRLF));

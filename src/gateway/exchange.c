@@ -17,6 +17,7 @@ static const struct {
     [STAGE_DOOR] = {"door",     door_enter   },
       [STAGE_ROUTE] = { "route",   route_enter  },
     [STAGE_LOCAL] = { "local",   local_enter  },
+      [STAGE_LOOKUP] = { "lookup",  lookup_enter },
       [STAGE_CHOOSE] = { "choose",  choose_enter },
     [STAGE_ATTEMPT] = { "attempt", attempt_enter},
       [STAGE_RELAY] = { "relay",   relay_enter  },
@@ -71,6 +72,7 @@ struct exchange *exchange_new(struct worker *w, enum record_owner kind, void *ow
     x->out.length = -1;
     x->in.at = worker_now(w);
     x->in.wall = loop_wall(w->loop);
+    x->in.control = control_none();
     figures_clear(&x->up.figures);
     list_push(&w->exchanges, &x->link);
     w->n_exchanges++;

@@ -4,8 +4,9 @@
  * lives on one worker from exchange_new to its one exit and never moves. Each stage fills its own section and reads
  * earlier ones. Other threads only post bits to `mail`. The road:
  *
- *     door -> route -> local -> choose -> attempt -> relay -> finish
- *                                  ^---------'            one backward edge, while not one byte has gone to the sink
+ *     door -> route -> local -> lookup -> choose -> attempt -> relay -> finish
+ *                                            ^---------'            one backward edge, while not one byte has gone to
+ *                                                                   the sink
  *
  * A stage's `enter` returns what happens next; one that waits is continued by exchange_wake, from the loop. */
 #pragma once
@@ -14,12 +15,14 @@
 #include "api/rename.h"
 #include "api/route.h"
 #include "base/slab.h"
+#include "cache/control.h"
+#include "cache/status.h"
 #include "fleet/ticket.h"
 #include "gateway/settings.h"
 #include "gateway/worker.h"
 #include "observe/requests.h"
 
-enum stage { STAGE_DOOR, STAGE_ROUTE, STAGE_LOCAL, STAGE_CHOOSE, STAGE_ATTEMPT, STAGE_RELAY, STAGE_FINISH };
+enum stage { STAGE_DOOR, STAGE_ROUTE, STAGE_LOCAL, STAGE_LOOKUP, STAGE_CHOOSE, STAGE_ATTEMPT, STAGE_RELAY, STAGE_FINISH };
 enum step { STEP_NEXT, STEP_WAIT, STEP_AGAIN /* back to choose */, STEP_FINISH };
 
 struct exchange;
@@ -46,6 +49,7 @@ enum { BREAK_CLEAN /* between records */, BREAK_INSIDE /* inside a record: only 
 struct client;
 struct node_conn;
 struct follower;
+struct cache_key;
 struct exchange {
     struct mail mail;
     struct worker *worker;
@@ -70,6 +74,7 @@ struct exchange {
         struct str forward; /* header lines that go on to nodes, "Name: value\r\n"... */
         struct str body;    /* whole; in the arena or in body_buf */
         struct buf body_buf;
+        struct control control;    /* what it wants of the cache */
         size_t counted;            /* of it towards limits.bodies */
         enum http_framing framing; /* of the body, and its length if told */
         uint64_t length;
@@ -91,7 +96,15 @@ struct exchange {
         enum fail first_why;                        /* and why the first was */
         bool context_is_ours;                       /* options.num_ctx of the body was put in here */
         bool unloads;                               /* keep_alive 0 */
+        bool cloud;                                 /* the model is asked for by a name that says it runs elsewhere */
     } route;
+    struct {                         /* lookup */
+        bool asked;                  /* the rest is said to the client */
+        struct status status;
+        nsec age;                    /* of an answer that was kept */
+        const struct cache_key *key; /* in the arena; NULL: it is not answered from a tape */
+        bool rescue;                 /* should no node answer, there is an older answer */
+    } lookup;
     struct ticket ticket; /* choose */
     struct {              /* attempt */
         struct node_conn *conn;
@@ -172,6 +185,7 @@ void exchange_fail(struct exchange *x, enum fail why);
 enum step door_enter(struct exchange *x);
 enum step route_enter(struct exchange *x);
 enum step local_enter(struct exchange *x);
+enum step lookup_enter(struct exchange *x);
 enum step choose_enter(struct exchange *x);
 enum step attempt_enter(struct exchange *x);
 enum step relay_enter(struct exchange *x);

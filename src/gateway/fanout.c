@@ -84,6 +84,9 @@ static void take_request(struct fanout *f, struct exchange *x)
     f->request_id = str_dup(a, x->in.request_id);
     f->traceparent = str_dup(a, x->in.traceparent);
     f->pin = x->ticket.pin;
+    f->changes = str_dup(a, x->ticket.model);
+    if (x->route.row->id == ROUTE_copy && !name_parse(x->route.peek.destination, &from))
+        f->changes = str_dup(a, name_key(&from));
     f->files = x->route.peek.files;
     f->adapters = x->route.peek.adapters;
     f->streams = f->fan->joint && x->route.peek.stream != TRI_FALSE;
@@ -316,6 +319,7 @@ static enum step settle(struct fanout *f)
     if (!f->settled_by) {
         f->settled_by = now + SETTLE_TIME;
         ask_for_tags(f);
+        lookup_forget_model(f->worker->gateway, f->changes);
     }
     if (now >= f->settled_by || tags_are_told(f))
         return answer_parent(f);
@@ -330,8 +334,10 @@ static void look_again(struct exchange *x)
 
 static void ends_alone(struct fanout *f)
 {
-    if (!f->settled_by)
+    if (!f->settled_by) {
         ask_for_tags(f);
+        lookup_forget_model(f->worker->gateway, f->changes);
+    }
     fanout_free(f);
 }
 

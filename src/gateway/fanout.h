@@ -28,6 +28,7 @@ struct fanout {
     struct exchange *x; /* the parent; NULL once its client has left */
     struct arena arena;
     struct str key, pin;         /* of the model that decides who is asked; the node's name if only that one may be */
+    struct str changes;          /* key of the model that is another afterwards */
     struct json files, adapters; /* create */
     struct str method, path, forward, request_id, traceparent; /* of the requests to the nodes */
     struct buf body;

@@ -19,8 +19,8 @@ struct flight {
      * ended; then the flight is gone. `x`: the writer's exchange as it ended, for what is learnt from it (status,
      * proof, figures, node); NULL: there was no memory for one. */
     void (*over)(struct flight *f, const struct exchange *x, enum fail why);
-    uint8_t key[32]; /* under which it is led, and the number of the flight: for `over` */
-    uint64_t number;
+    uint8_t key[32]; /* under which it is led, the number of the flight, a hash of its model's digest: for `over` */
+    uint64_t number, digest;
     /* flight.c's own */
     struct tape_writer writer;
     struct mail mail;

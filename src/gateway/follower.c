@@ -189,20 +189,19 @@ static void take_answer(struct follower *f, const struct flight_head *h, const s
     x->sink->head(x);
 }
 
-static bool take_head(struct follower *f)
+static void take_head(struct follower *f, struct str bytes)
 {
-    struct str bytes = tape_head(&f->reader);
     struct exchange *x = f->x;
     struct flight_texts t;
+    size_t n;
 
-    if (!bytes.n)
-        return false;
     f->headed = true;
     flight_head_read(bytes, &f->head, &t);
-    memcpy(x->up.node_name, t.node.p, MIN(t.node.n, sizeof x->up.node_name - 1));
+    n = MIN(t.node.n, sizeof x->up.node_name - 1);
+    memcpy(x->up.node_name, t.node.p, n);
+    x->up.node_name[n] = 0;
     if (!f->head.why)
         take_answer(f, &f->head, &t);
-    return true;
 }
 
 /* ---- ends -------------------------------------------------------------------------------------------------------- */
@@ -214,11 +213,30 @@ static enum step end(struct follower *f, enum fail why)
     return STEP_FINISH;
 }
 
+/* No node could answer, but somebody did a while ago. */
+static enum step follow_instead(struct follower *f, struct tape *old)
+{
+    struct exchange *x = f->x;
+    bool patient = f->reader.patient;
+    enum fail why;
+
+    leave(f);
+    x->out.headers = STR_NONE;
+    why = flight_join(x, old, patient);
+    if (!why)
+        return flight_follow(x);
+    tape_unref(&old);
+    return answer_fail(x, why, STR_NONE);
+}
+
 static enum step end_as_failed(struct follower *f, enum fail why, struct str message)
 {
     struct exchange *x = f->x;
+    struct tape *old = x->out.head_sent ? NULL : lookup_rescue(x, why);
     enum step s;
 
+    if (old)
+        return follow_instead(f, old);
     x->out.from_node = false;
     x->out.broken = f->inside ? BREAK_INSIDE : BREAK_CLEAN;
     if (!x->out.head_sent) {
@@ -349,11 +367,20 @@ static enum step pass_on(struct follower *f)
 static enum step read_on(struct follower *f)
 {
     enum tape_break where;
+    struct tape *old;
+    struct str head;
 
     if (f->reader.patient && !tape_has_ended(&f->reader))
         return STEP_WAIT;
-    if (!f->headed && !take_head(f))
-        return stand(f);
+    if (!f->headed) {
+        head = tape_head(&f->reader);
+        if (!head.n)
+            return stand(f);
+        take_head(f, head);
+        old = f->head.status >= 500 ? lookup_rescue(f->x, FAIL_upstream_error) : NULL;
+        if (old)
+            return follow_instead(f, old);
+    }
     if (f->head.why)
         return refused(f);
     return f->reader.patient && tape_failed(&f->reader, &where) ? stand(f) : pass_on(f);

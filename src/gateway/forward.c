@@ -145,7 +145,8 @@ static const uint16_t place[H_COUNT] = {
 };
 
 /* The head's bytes lie in the worker's scratch: one copy keeps them all, and what is kept points into it. `from`: where
- * they lay, `to`: where they lie now. The first of several fields of a name counts. */
+ * they lay, `to`: where they lie now. The first of several fields of a name counts; of Cache-Control all do, as one list.
+ */
 static void keep_fields(struct exchange *x, const struct http_head *h, const char *from, const char *to)
 {
     for (uint32_t i = 0; i < h->n; i++) {
@@ -153,6 +154,8 @@ static void keep_fields(struct exchange *x, const struct http_head *h, const cha
         struct str *at = (struct str *)(void *)((char *)x + place[f->id]);
         if (place[f->id] && !at->p)
             *at = (struct str){ to + (f->value.p - from), f->value.n };
+        if (f->id == H_CACHE_CONTROL)
+            control_read(&x->in.control, f->value);
     }
     if (h->authority.n) /* of an absolute-form target: it overrides Host */
         x->in.host = (struct str){ to + (h->authority.p - from), h->authority.n };

@@ -68,6 +68,10 @@ struct gateway *gateway_new(const struct gateway_parts *parts)
     blob_places_init(&g->blobs);
     make_instance(g);
     make_refusal(g);
+    if (lookup_open(g)) {
+        gateway_free(&g);
+        return NULL;
+    }
     for (g->workers = 0; g->workers < parts->workers; g->workers++) {
         g->worker[g->workers] = worker_new(g, g->workers);
         if (!g->worker[g->workers]) {
@@ -97,6 +101,7 @@ void gateway_free(struct gateway **at)
     for (unsigned i = 0; i < g->workers; i++)
         worker_free(&g->worker[i]);
     lookout_free(&g->lookout);
+    lookup_close(g);
     settings_free_all(g);
     pthread_mutex_destroy(&g->settings_lock);
     blob_places_done(&g->blobs);
@@ -218,6 +223,7 @@ enum fail gateway_configure(struct gateway *g, struct gateway_settings *s)
 
     if (f)
         return f;
+    lookup_configure(g, s);
     tell_all(g, CONTROL_SETTINGS);
     atomic_store(&g->worker[0]->fleet_due, 0); /* now */
     loop_post(g->worker[0]->loop, &g->worker[0]->control, CONTROL_FLEET);

@@ -39,6 +39,9 @@ void gateway_stop(struct gateway *g);
  * have changed with them. Any thread. */
 enum fail gateway_configure(struct gateway *g, struct gateway_settings *s);
 
+/* The node has been removed: what it answered is not given again. Any thread. */
+void gateway_forget_node(struct gateway *g, struct str name);
+
 /* For plays, which turn the loops themselves. */
 struct loop *gateway_loop(struct gateway *g, unsigned worker);
 void gateway_start(struct gateway *g); /* first probes are ordered; gateway_run does it itself */

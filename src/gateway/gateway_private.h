@@ -30,6 +30,10 @@ struct gateway {
     void (*on_record)(const struct record *r, void *arg);
     void *on_record_arg;
     struct lookout *lookout;
+    struct cache *cache;
+    struct memo *memo;
+    pthread_mutex_t known_lock;
+    struct known known[KNOWN]; /* the latest that any worker knew */
 };
 
 /* settings.c */
@@ -59,6 +63,28 @@ enum step unload_enter(struct exchange *x);
 enum step route_read(struct exchange *x);
 /* All that a ticket and an attempt are told of the request, once it is known which model it is for. */
 void route_prepare(struct exchange *x);
+
+/* lookup.c, lookup_keep.c: the cache */
+enum fail lookup_open(struct gateway *g);
+void lookup_close(struct gateway *g);
+/* Once a second: what has expired goes. */
+void lookup_tidy(struct gateway *g, nsec now);
+/* Settings have changed. */
+void lookup_configure(struct gateway *g, const struct gateway_settings *s);
+/* What the model's name means today. */
+const struct model_digest *lookup_digest(struct worker *w, struct str model, uint64_t hash);
+/* What every flight's `over` is. */
+struct flight;
+void lookup_landed(struct flight *f, const struct exchange *x, enum fail why);
+/* No node could answer x, which has not a byte yet: an older answer that may stand in, to be followed, if there is one.
+ */
+struct tape *lookup_rescue(struct exchange *x, enum fail why);
+/* The model has been changed through us. */
+void lookup_forget_model(struct gateway *g, struct str key);
+uint64_t lookup_tag_node(struct str name);
+/* Of a route whose answers are kept, for the statistics; and back: NULL if no route is of that class. */
+uint8_t lookup_class(const struct route *r);
+const struct route *lookup_route(unsigned class);
 
 /* names.c: which model is asked for */
 /* What x->route.model stands for on this route. */

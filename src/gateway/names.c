@@ -149,6 +149,7 @@ static enum fail ask_for(struct exchange *x, struct str model)
     if (f)
         return f;
     x->route.asked = model;
+    x->route.cloud = name.source == SOURCE_CLOUD;
     x->ticket.model = str_dup(&x->arena, name_key(&name));
     x->ticket.model_hash = str_hash(x->ticket.model);
     x->route.rule = model_rules_find(x->settings->rules, x->ticket.model, x->ticket.model_hash);

@@ -102,6 +102,15 @@ void ops_bool(struct json_out *j, const char *key, bool value)
     json_put_bool(j, value);
 }
 
+struct str ops_parameter(struct exchange *x, struct str name)
+{
+    struct str raw = http_query(x->in.query, name);
+    char *text = raw.n ? arena_take(&x->arena, raw.n) : NULL;
+    size_t n = 0;
+
+    return text && http_unescape(raw, text, &n) ? (struct str){ text, n } : STR_NONE;
+}
+
 struct fleet_snapshot *ops_snapshot(struct exchange *x, enum step *step)
 {
     struct fleet_snapshot *s = fleet_snapshot(x->worker->gateway->fleet, worker_now(x->worker));
@@ -328,7 +337,7 @@ static enum step (*const by_route[ROUTE_COUNT])(struct exchange *x) = {
     [ROUTE_requests] = ops_requests, [ROUTE_request] = ops_request,
     [ROUTE_alerts] = ops_alerts,     [ROUTE_silences] = ops_silences,
     [ROUTE_silence] = ops_silence,   [ROUTE_explain] = ops_explain,
-    [ROUTE_queue] = ops_queue,
+    [ROUTE_queue] = ops_queue,       [ROUTE_cache] = ops_cache,
 };
 
 enum step ops_enter(struct exchange *x)

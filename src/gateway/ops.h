@@ -9,6 +9,8 @@ void ops_str(struct json_out *j, const char *key, struct str value);
 void ops_num(struct json_out *j, const char *key, double value);
 void ops_int(struct json_out *j, const char *key, int64_t value);
 void ops_bool(struct json_out *j, const char *key, bool value);
+/* A parameter of the query, decoded into the arena; empty if it is absent or cannot be decoded. */
+struct str ops_parameter(struct exchange *x, struct str name);
 /* A snapshot of the fleet, or NULL after the failure has been answered into *step. */
 struct fleet_snapshot *ops_snapshot(struct exchange *x, enum step *step);
 /* The same with what the nodes do with their models. */
@@ -29,5 +31,7 @@ enum step ops_request(struct exchange *x);  /* GET /api/requests/{id} */
 enum step ops_alerts(struct exchange *x);   /* GET /api/alerts */
 enum step ops_silences(struct exchange *x); /* POST /api/alerts/silences */
 enum step ops_silence(struct exchange *x);  /* DELETE /api/alerts/silences/{id} */
+/* ops_cache.c */
+enum step ops_cache(struct exchange *x); /* GET, DELETE /api/cache */
 /* ops_metrics.c */
 enum step ops_metrics(struct exchange *x);

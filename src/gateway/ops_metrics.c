@@ -146,6 +146,19 @@ static void put_takes(const struct slab_count *c, void *arg)
     metrics_sample(arg, FAMILY_pool_takes, l, 2, (double)c->misses);
 }
 
+static void put_cache(struct metrics_page *p, struct gateway *g)
+{
+    struct cache_stats s;
+
+    cache_stats(g->cache, &s);
+    metrics_family(p, FAMILY_cache_bytes);
+    metrics_sample(p, FAMILY_cache_bytes, NULL, 0, (double)s.bytes);
+    metrics_family(p, FAMILY_cache_entries);
+    metrics_sample(p, FAMILY_cache_entries, NULL, 0, (double)s.entries);
+    metrics_family(p, FAMILY_cache_saved_seconds);
+    metrics_sample(p, FAMILY_cache_saved_seconds, NULL, 0, s.all.saved_s);
+}
+
 static void put_memory(struct metrics_page *p, struct gateway *g)
 {
     const struct {
@@ -186,6 +199,7 @@ enum step ops_metrics(struct exchange *x)
     put_vram(&p, s);
     put_load(&p, g, s);
     put_alerts(&p, g);
+    put_cache(&p, g);
     put_memory(&p, g);
     put_lock(&p, g);
     metrics_collect(&p);

@@ -304,6 +304,8 @@ static enum step remove_node(struct exchange *x, struct str name)
     orders_init(&orders);
     f = fleet_remove(x->worker->gateway->fleet, name, worker_now(x->worker), &orders);
     orders_carry_out(x->worker, &orders);
+    if (!f)
+        gateway_forget_node(x->worker->gateway, name);
     return f ? answer_fail(x, f, STR_NONE) : answer(x, 204, STR_NONE, STR_NONE);
 }
 

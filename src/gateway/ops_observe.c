@@ -7,16 +7,6 @@ static struct lookout *lookout_of(const struct exchange *x)
     return x->worker->gateway->lookout;
 }
 
-/* A parameter of the query, decoded into the arena; empty if it is absent or cannot be decoded. */
-static struct str parameter(struct exchange *x, struct str name)
-{
-    struct str raw = http_query(x->in.query, name);
-    char *text = raw.n ? arena_take(&x->arena, raw.n) : NULL;
-    size_t n = 0;
-
-    return text && http_unescape(raw, text, &n) ? (struct str){ text, n } : STR_NONE;
-}
-
 /* The rest of the path, decoded. */
 static struct str rest_of_path(struct exchange *x)
 {
@@ -42,9 +32,9 @@ enum step ops_history(struct exchange *x)
     enum history_range range;
     enum fail f;
 
-    if (!history_range_of(parameter(x, STR("range")), &range))
+    if (!history_range_of(ops_parameter(x, STR("range")), &range))
         return answer_fail(x, FAIL_bad_value, STR("range must be 5m, 1h or 24h"));
-    f = history_render(lookout_history(lookout_of(x)), &t, parameter(x, STR("series")), range, &unknown);
+    f = history_render(lookout_history(lookout_of(x)), &t, ops_parameter(x, STR("series")), range, &unknown);
     if (f == FAIL_bad_value)
         return answer_failf(x, f, "there is no series %.*s; docs/metrics.md lists them", STR_ARG(unknown));
     return answer_text(x, &t, f);
@@ -53,7 +43,7 @@ enum step ops_history(struct exchange *x)
 enum step ops_requests(struct exchange *x)
 {
     struct requests_filter f = { .limit = REQUESTS_USUAL };
-    struct str limit = parameter(x, STR("limit")), status = parameter(x, STR("status"));
+    struct str limit = ops_parameter(x, STR("limit")), status = ops_parameter(x, STR("status"));
     struct text t = { 0 };
     uint64_t most;
 
@@ -62,8 +52,8 @@ enum step ops_requests(struct exchange *x)
     if (status.n && !requests_filter_status(&f, status))
         return answer_fail(x, FAIL_bad_value, STR("status must be like 404, 5xx or error"));
     f.limit = limit.n ? (unsigned)most : f.limit;
-    f.model = parameter(x, STR("model"));
-    f.node = parameter(x, STR("node"));
+    f.model = ops_parameter(x, STR("model"));
+    f.node = ops_parameter(x, STR("node"));
     return answer_text(x, &t, requests_render(lookout_requests(lookout_of(x)), &t, &f));
 }
 

@@ -164,6 +164,7 @@ static enum fail judge_whole(struct exchange *x, struct str body)
         return OK; /* nobody else will be asked: the node's own words are the best there are */
     if (x->route.row && x->route.row->kind == KIND_MODEL && x->route.row->id != ROUTE_v1_transcribe)
         mark = record_look_whole(x->up.dialect, body, &x->up.figures, &error);
+    x->up.proven = mark == MARK_DONE && x->up.status < 400;
     if (x->up.status >= 400)
         keep_error(x, body, said(x, error));
     return x->up.status >= 400 || mark == MARK_ERROR ? judge_said(x, body) : OK; /* LM Studio says 200 and an error */
@@ -200,6 +201,7 @@ static void take_whole(struct exchange *x, struct str in, bool end)
         return;
     }
     if (x->up.let_through) {
+        x->up.proven = end && x->up.conn && !http_body_eof_is_end(&x->up.conn->body);
         if (push(x, in, end) && end)
             done(x, OK);
     } else if (end) {

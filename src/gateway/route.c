@@ -57,9 +57,12 @@ static void read_wishes(struct exchange *x)
         x->ticket.deadline = MIN(x->ticket.deadline, x->in.at + x->settings->total_timeout);
     if (x->in.deadline_ms.n && str_u64(x->in.deadline_ms, &ms) && ms < 86400000)
         x->ticket.deadline = MIN(x->ticket.deadline, x->in.at + MSEC((nsec)ms));
-    if (!(x->in.pin.n || x->in.tenant.n || x->in.priority.n) ||
-        !ops_allowed(x)) /* who may is only asked where it matters */
+    if (!(x->in.pin.n || x->in.tenant.n || x->in.priority.n))
         return;
+    if (!ops_allowed(x)) { /* who may is only asked where it matters */
+        x->in.tenant = STR_NONE;
+        return;
+    }
     x->ticket.pin = x->in.pin;
     if (x->in.tenant.n)
         x->ticket.tenant = str_hash(x->in.tenant);

@@ -32,6 +32,9 @@ struct gateway_settings *gateway_settings_new(void)
     s->drain_grace = SECOND(5);
     s->queue_max_wait = SECOND(600);
     s->observe = true;
+    s->cache = rules_usual();
+    s->cache.negative = 0; /* errors are passed on, not kept */
+    s->coalesce = true;
     return s;
 }
 

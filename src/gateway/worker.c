@@ -222,8 +222,10 @@ static void tidy(struct timer *t)
     struct worker *w = CONTAINER(t, struct worker, tidy_timer);
 
     node_conns_tidy(w);
-    if (w->no == 0)
+    if (w->no == 0) {
         settings_sweep(w->gateway);
+        lookup_tidy(w->gateway, worker_now(w));
+    }
     loop_timer_set(w->loop, &w->tidy_timer, worker_now(w) + SECOND(1));
 }
 

@@ -12,6 +12,7 @@
 
 #define SCRATCH_BYTES KIB(64)
 #define POOLS         1024 /* node id modulo this, linear probing */
+#define KNOWN         64   /* models whose digest is remembered: a place each, by hash */
 
 struct gateway;
 struct exchange;
@@ -56,6 +57,11 @@ struct worker {
     bool draining, stopping, closed;
     unsigned ghosts; /* exchanges that are over, and whose mail is still to come home */
     pthread_t thread;
+
+    struct known {
+        uint64_t model;
+        struct model_digest digest;
+    } known[KNOWN]; /* lookup.c's */
 
     char date[32]; /* of date_at's second, for answers of our own */
     nsec date_at;

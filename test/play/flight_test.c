@@ -1,7 +1,7 @@
 /* Flights, played: one writer and many followers on three workers, with a shelf of one tape in place of the cache. The
  * local stage is replaced by one that looks on the shelf. */
 #include "gateway/flight.h"
-#include "machine.h"
+#include "talk.h"
 
 /* ---- the shelf --------------------------------------------------------------------------------------------------- */
 
@@ -100,8 +100,6 @@ static void recorded(const struct record *r, void *arg)
 
 #define CLIENTS 21
 static struct peer *client[CLIENTS];
-static char want[MIB(8)]; /* what the nodes said */
-static size_t want_n;
 
 static void begin_flights(uint64_t seed, unsigned nodes)
 {
@@ -132,75 +130,6 @@ static void finish_flights(void)
     world_elapse(SECOND(1));
     tape_unref(&shelf.tape);
     finish();
-}
-
-static struct peer *chat(const char *path, const char *model, bool stream)
-{
-    char body[200];
-    snprintf(body, sizeof body,
-             "{\"model\":\"%s\",\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}],\"stream\":%s}", model,
-             stream ? "true" : "false");
-    return ask("POST", path, body);
-}
-
-static void opens(struct machine *m)
-{
-    peer_sendf(m->work, "HTTP/1.1 200 OK\r\nContent-Type: application/x-ndjson\r\nTransfer-Encoding: chunked\r\n\r\n");
-}
-
-static void tells(struct machine *m, const char *record)
-{
-    says(m, record);
-    want_n += (size_t)sprintf(want + want_n, "%s\n", record);
-}
-
-static void tells_word(struct machine *m, unsigned n)
-{
-    char record[160];
-    snprintf(record, sizeof record,
-             "{\"model\":\"m\",\"message\":{\"role\":\"assistant\",\"content\":\"word %u\"},\"done\":false}", n);
-    tells(m, record);
-}
-
-static void tells_end(struct machine *m)
-{
-    tells(m, "{\"model\":\"m\",\"message\":{\"role\":\"assistant\",\"content\":\"\"},\"done\":true,\"done_reason\":"
-             "\"stop\",\"eval_count\":7}");
-    peer_sendf(m->work, "0\r\n\r\n");
-}
-
-/* Whole answer without its chunks; whole: it ended as such. */
-static char got_text[MIB(8)];
-static size_t got_n;
-static bool got_whole(struct peer *p)
-{
-    struct http_head h;
-    struct http_frame frame;
-    struct http_body body;
-    struct str in = peer_received(p), piece;
-    enum http_step step;
-    enum fail why;
-    got_n = 0;
-    if (http_parse_response(in, KIB(64), &h, &why) != HTTP_DONE)
-        return false;
-    assert_int_equal(http_response_frame(&h, M_POST, &frame), OK);
-    in = str_drop(in, h.bytes);
-    http_body_init(&body, &frame);
-    while ((step = http_body_next(&body, &in, &piece)) == BODY_DATA) {
-        memcpy(got_text + got_n, piece.p, piece.n);
-        got_n += piece.n;
-    }
-    assert_int_not_equal(step, BODY_BAD);
-    got_text[got_n] = 0;
-    return step == BODY_END;
-}
-
-static void assert_got_all(struct peer *p)
-{
-    assert_true(got_whole(p));
-    assert_int_equal(status_of(p), 200);
-    assert_int_equal(got_n, want_n);
-    assert_memory_equal(got_text, want, want_n);
 }
 
 /* A quarter of them unstreamed. */

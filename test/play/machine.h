@@ -33,8 +33,11 @@ struct machine {
     char first_bytes[16];
     int refuses; /* status of delete and copy; 0: as the models say */
     bool serves; /* its models are loaded: it answers chats */
+    bool apart;  /* those that want one piece come to `whole`, not to `work` */
+    struct peer *whole;
     unsigned asked_tags, pulls, creates, copies, deletes, heads, chats;
-    char body[512]; /* of the last request with one */
+    char body[512];   /* of the last request with one */
+    char digest[16];  /* of its models; empty: "d" */
 };
 static struct machine machines[3];
 static unsigned machines_n;
@@ -73,8 +76,8 @@ static inline void send_models(struct machine *m, struct peer *p)
         if (m->model[i][0])
             sprintf(text + strlen(text),
                     "%s{\"name\":\"%s\",\"model\":\"%s\",\"modified_at\":\"2026-01-02T03:04:05Z\",\"size\":1,"
-                    "\"digest\":\"d\",\"expires_at\":\"2318-01-01T00:00:00Z\",\"size_vram\":1}",
-                    text[0] ? "," : "", m->model[i], m->model[i]);
+                    "\"digest\":\"%s\",\"expires_at\":\"2318-01-01T00:00:00Z\",\"size_vram\":1}",
+                    text[0] ? "," : "", m->model[i], m->model[i], m->digest[0] ? m->digest : "d");
     char *all = NULL;
     assert_true(asprintf(&all, "{\"models\":[%s]}", text) > 0);
     respond(p, 200, all);
@@ -151,7 +154,7 @@ static inline void handle(struct machine *m, struct peer *p, const char *line)
         respond(p, 404, "");
     } else if (m->serves && !strncmp(line, "POST /", 6)) {
         m->chats++;
-        m->work = p;
+        *(m->apart && strstr(m->body, "\"stream\":false") ? &m->whole : &m->work) = p;
     } else if (!strncmp(line, "POST /api/pull", 14)) {
         m->pulls++;
         begins(m, p, "{\"status\":\"pulling manifest\"}");

@@ -1,8 +1,9 @@
 /* What must hold after every run, whatever happened in it.
  *
  * An answer that came whole is what one node sent for this very question, from its first byte, and ends with that
- * node's proof, with an error the gateway says is one, or is the gateway's own. What a client got before a break is a
- * beginning of what one node sent. Everything else is a lie, and found here. */
+ * node's proof, with an error the gateway says is one, or is the gateway's own. One that says it is from the cache, or
+ * shared, stems from somebody's question. What a client got before a break is a beginning of what one node sent.
+ * Everything else is a lie, and found here. */
 #include "stage.h"
 #include <stdio.h>
 
@@ -37,13 +38,21 @@ static bool stems_from(const struct reading *a, const struct seen *s)
            (whole ? tongue_is_error : tongue_may_be_error)(s->tongue, str_drop(body, from));
 }
 
+/* By its own account it is what was said to somebody else who asked the same. */
+static bool is_shared(const struct reading *a)
+{
+    struct str status = answer_field(a, "Cache-Status");
+    return str_find(status, STR("; hit")) >= 0 || str_find(status, STR("; collapsed")) >= 0;
+}
+
 static bool anybody_said(const struct reading *a)
 {
+    bool shared = is_shared(a);
     list_each (link, &stage.nodes) {
         struct node_actor *n = CONTAINER(link, struct node_actor, link);
         list_each (seen, &n->seen) {
             struct seen *s = CONTAINER(seen, struct seen, link);
-            if (strcmp(s->id, a->id) == 0 && stems_from(a, s))
+            if ((shared || strcmp(s->id, a->id) == 0) && stems_from(a, s))
                 return true;
         }
     }

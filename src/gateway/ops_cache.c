@@ -1,0 +1,101 @@
+/* What the cache has and has spared, and forgetting on demand. */
+#include "gateway/ops.h"
+
+static double hits_of(const struct cache_count *n)
+{
+    return (double)(n->hits + n->stale + n->joins);
+}
+
+static double share(double part, double whole)
+{
+    return whole > 0 ? part / whole : 0;
+}
+
+static void put_count(struct json_out *j, const struct cache_count *n)
+{
+    ops_int(j, "requests", (int64_t)n->requests);
+    ops_int(j, "hits", (int64_t)n->hits);
+    ops_int(j, "stale", (int64_t)n->stale);
+    ops_int(j, "joined", (int64_t)n->joins);
+    ops_int(j, "misses", (int64_t)n->misses);
+    ops_int(j, "passed", (int64_t)n->passes);
+    ops_num(j, "hit_ratio", share(hits_of(n), (double)n->requests));
+    ops_num(j, "saved_gpu_s", n->saved_s);
+}
+
+static void put_routes(struct json_out *j, const struct cache_stats *s)
+{
+    json_key(j, "by_route");
+    json_open(j, '[');
+    for (unsigned i = 0; i < CACHE_CLASSES; i++) {
+        if (!s->by_class[i].requests)
+            continue;
+        json_open(j, '{');
+        ops_str(j, "route", lookup_route(i)->name);
+        put_count(j, &s->by_class[i]);
+        json_close(j);
+    }
+    json_close(j);
+}
+
+static enum step show(struct exchange *x)
+{
+    struct cache_stats s;
+    struct text t = { 0 };
+    struct json_out j = { .to = &t };
+
+    cache_stats(x->worker->gateway->cache, &s);
+    json_open(&j, '{');
+    ops_bool(&j, "enabled", x->settings->cache.enabled);
+    ops_int(&j, "entries", (int64_t)s.entries);
+    ops_int(&j, "bytes", (int64_t)s.bytes);
+    ops_int(&j, "size", (int64_t)s.size);
+    ops_int(&j, "flights", (int64_t)s.flights);
+    put_count(&j, &s.all);
+    ops_num(&j, "best_possible", share(s.best_possible, (double)s.all.requests));
+    ops_int(&j, "filled", (int64_t)s.filled);
+    ops_int(&j, "refreshed", (int64_t)s.refreshed);
+    ops_int(&j, "evicted", (int64_t)s.evicted);
+    ops_int(&j, "expired", (int64_t)s.expired);
+    ops_int(&j, "forgotten", (int64_t)s.forgotten);
+    ops_int(&j, "not_worth_keeping", (int64_t)s.poor);
+    ops_int(&j, "rescues", (int64_t)s.rescues);
+    put_routes(&j, &s);
+    json_close(&j);
+    return answer_json(x, 200, &t);
+}
+
+/* "model:NAME", "node:ID"; no tag: everything. False: it is neither. */
+static bool read_tag(struct exchange *x, uint64_t *out)
+{
+    struct str value = ops_parameter(x, STR("tag")), kind = str_cut(&value, ':');
+    struct name name;
+
+    *out = CACHE_EVERYTHING;
+    if (!http_query(x->in.query, STR("tag")).p)
+        return true;
+    if (str_eq(kind, STR("model")) && !name_parse(value, &name))
+        *out = cache_tag_model(name_key(&name));
+    else if (str_eq(kind, STR("node")) && value.n)
+        *out = lookup_tag_node(value);
+    return *out != CACHE_EVERYTHING;
+}
+
+static enum step forget(struct exchange *x)
+{
+    struct text t = { 0 };
+    struct json_out j = { .to = &t };
+    uint64_t which;
+
+    if (!read_tag(x, &which))
+        return answer_fail(x, FAIL_bad_value, STR("tag must be model:NAME or node:ID"));
+    json_open(&j, '{');
+    ops_int(&j, "forgotten", (int64_t)cache_forget(x->worker->gateway->cache, which));
+    json_close(&j);
+    return answer_json(x, 200, &t);
+}
+
+enum step ops_cache(struct exchange *x)
+{
+    return x->in.method == M_DELETE ? forget(x) : show(x);
+}

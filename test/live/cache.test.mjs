@@ -1,0 +1,170 @@
+// The response cache, with the client libraries: what repeats is answered without a node and reads the same, what chance
+// has a part in is not.
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+import { Ollama } from 'ollama';
+import OpenAI from 'openai';
+import { ask, fleet, ndjson, pause, until } from './lib.mjs';
+
+const options = { temperature: 0, num_predict: 8 };
+
+async function all(stream) {
+    const parts = [];
+    for await (const part of stream) parts.push(part);
+    return parts;
+}
+
+describe('cache', () => {
+    let f, ollama, openai;
+    const post = (path, body, headers = {}) => ask(f.url + path, { method: 'POST', body, headers });
+    const requests = async () => {
+        const stats = await Promise.all(f.nodes.map((n) => n.stats()));
+        return stats.flatMap((s) => Object.values(s.models)).reduce((sum, model) => sum + model.requests, 0);
+    };
+    const status = (answer) => answer.headers['cache-status'];
+    const chat = (content, more = {}) => ({ model: 'llama3.2', messages: [{ role: 'user', content }], options, ...more });
+
+    // Runs it and says how many requests the nodes had for it.
+    async function asked(run) {
+        const before = await requests();
+        const value = await run();
+        return [await requests() - before, value];
+    }
+
+    before(async () => {
+        f = await fleet(2, { models: ['llama3.2=64MiB', 'nomic-embed-text=16MiB'], slots: 4, 'load-rate': '4GiB/s', prefill: 0, decode: 200 },
+            { flags: ['--cache-ttl', '2s', '--cache-stale', '2s'] });
+        ollama = new Ollama({ host: f.url });
+        openai = new OpenAI({ baseURL: `${f.url}/v1`, apiKey: 'any', maxRetries: 0 });
+    });
+    after(() => f?.stop());
+
+    for (const stream of [true, false])
+        test(`the second ${stream ? 'stream' : 'answer in one piece'} is the first, byte for byte`, async () => {
+            const body = chat(`twice ${stream}`, { stream });
+            const [once, first] = await asked(() => post('/api/chat', body));
+            const [never, second] = await asked(() => post('/api/chat', body));
+            assert.deepEqual([once, never], [1, 0]);
+            assert.equal(status(first), 'OllamaMax; fwd=miss');
+            assert.match(status(second), /^OllamaMax; hit; ttl=[01]$/);
+            assert.equal(second.headers.age, '0');
+            assert.equal(second.text, first.text);
+            assert.equal(second.headers['x-ollamamax-attempts'], undefined);
+            assert.equal((stream ? ndjson(second.text).at(-1) : second.json).done, true);
+        });
+
+    test('other spellings of the same are the same', async () => {
+        await post('/api/chat', chat('spelling', { stream: false }));
+        const text = '{"options":{"num_predict":8,"temperature":0.0}, "keep_alive":"5m",\n"Model":"LLAMA3.2:latest","stream":false,'
+            + '"messages":[{"content":"spell\\u0069ng","role":"user"}]}';
+        const [never, answer] = await asked(() => post('/api/chat', text, { 'Content-Type': 'application/json' }));
+        assert.equal(never, 0);
+        assert.match(status(answer), /hit/);
+        assert.equal(answer.json.model, 'LLAMA3.2:latest');
+    });
+
+    test('ollama-js: chat, generate, embed', async () => {
+        const runs = [
+            () => ollama.chat(chat('js')),
+            async () => all(await ollama.chat(chat('js', { stream: true }))),
+            () => ollama.generate({ model: 'llama3.2', prompt: 'js', options }),
+            async () => all(await ollama.generate({ model: 'llama3.2', prompt: 'js', options, stream: true })),
+            () => ollama.embed({ model: 'nomic-embed-text', input: ['one', 'two'] }),
+        ];
+        for (const run of runs) {
+            const [once, first] = await asked(run);
+            const [never, second] = await asked(run);
+            assert.deepEqual([once, never], [1, 0]);
+            assert.deepEqual(second, first);
+        }
+    });
+
+    test('openai: chat and embeddings', async () => {
+        const body = { model: 'llama3.2', messages: [{ role: 'user', content: 'oa' }], temperature: 0, max_tokens: 8 };
+        const text = (chunks) => chunks.map((chunk) => chunk.choices[0]?.delta?.content ?? '').join('');
+        const runs = [
+            async () => (await openai.chat.completions.create(body)).choices[0].message.content,
+            async () => text(await all(await openai.chat.completions.create({ ...body, stream: true }))),
+            async () => (await all(await openai.chat.completions.create({ ...body, stream: true, stream_options: { include_usage: true } }))).at(-1).usage.completion_tokens,
+            async () => (await openai.embeddings.create({ model: 'nomic-embed-text', input: 'oa' })).data[0].embedding,
+        ];
+        for (const run of runs) {
+            const [once, first] = await asked(run);
+            const [never, second] = await asked(run);
+            assert.deepEqual([once, never], [1, 0]);
+            assert.deepEqual(second, first);
+        }
+    });
+
+    test('many at once are one request, whether their client stays or not', async () => {
+        const leaver = new AbortController();
+        const [once, answers] = await asked(async () => {
+            const first = fetch(`${f.url}/api/chat`, { method: 'POST', body: JSON.stringify(chat('crowd')), signal: leaver.signal }).then((r) => r.text());
+            await until('the node works', async () => (await f.total('active')) > 0);
+            const rest = Promise.all(Array.from({ length: 40 }, () => post('/api/chat', chat('crowd'))));
+            await pause(10);
+            leaver.abort();
+            await assert.rejects(first);
+            return rest;
+        });
+        assert.equal(once, 1);
+        for (const answer of answers) {
+            assert.equal(answer.text, answers[0].text);
+            assert.equal(ndjson(answer.text).at(-1).done, true);
+        }
+    });
+
+    test('chance is never kept, and said to be why', async () => {
+        const cases = [
+            ['/api/chat', { ...chat('chance'), options: {} }, 'temperature'],
+            ['/v1/chat/completions', { model: 'llama3.2', messages: [{ role: 'user', content: 'x' }], max_tokens: 4 }, 'temperature'],
+            ['/api/chat', chat('chance', { options: { num_predict: 4, seed: -1 } }), 'no-seed'],
+        ];
+        for (const [path, body, why] of cases) {
+            const [twice] = await asked(async () => {
+                for (let i = 0; i < 2; i++)
+                    assert.equal(status(await post(path, body)), `OllamaMax; fwd=bypass; detail=${why}`);
+            });
+            assert.equal(twice, 2);
+        }
+    });
+
+    test('Cache-Control of the request', async () => {
+        const body = chat('control', { stream: false });
+        assert.equal((await post('/api/chat', body, { 'Cache-Control': 'only-if-cached' })).status, 504);
+        assert.equal(status(await post('/api/chat', body, { 'Cache-Control': 'no-store' })), 'OllamaMax; fwd=bypass; detail=no-store');
+        assert.equal(status(await post('/api/chat', body)), 'OllamaMax; fwd=miss');
+        assert.match(status(await post('/api/chat', body, { 'Cache-Control': 'only-if-cached' })), /hit/);
+        assert.equal(status(await post('/api/chat', body, { 'Cache-Control': 'no-cache' })), 'OllamaMax; fwd=request');
+    });
+
+    test('an old answer is given once more while a new one is fetched', async () => {
+        const body = chat('old', { stream: false });
+        const first = await post('/api/chat', body);
+        await pause(2100);
+        const [, old] = await asked(() => post('/api/chat', body));
+        assert.match(status(old), /^OllamaMax; hit; ttl=-1$/);
+        assert.equal(old.text, first.text);
+        await until('it was fetched anew', async () => /ttl=[01]$/.test(status(await post('/api/chat', body))));
+    });
+
+    test('tenants do not share, and DELETE forgets', async () => {
+        const body = chat('tenants', { stream: false });
+        const as = (tenant) => post('/api/chat', body, tenant ? { 'X-OllamaMax-Tenant': tenant } : {});
+        assert.equal(status(await as('a')), 'OllamaMax; fwd=miss');
+        assert.equal(status(await as('b')), 'OllamaMax; fwd=miss');
+        assert.equal(status(await as()), 'OllamaMax; fwd=miss');
+        assert.match(status(await as('a')), /hit/);
+        const shown = (await ask(`${f.url}/api/cache`)).json;
+        assert.ok(shown.entries >= 3 && shown.hits > 0 && shown.bytes < shown.size);
+        assert.equal((await ask(`${f.url}/api/cache?tag=model:nobody`, { method: 'DELETE' })).json.forgotten, 0);
+        assert.equal((await ask(`${f.url}/api/cache?tag=x`, { method: 'DELETE' })).status, 400);
+        assert.ok((await ask(`${f.url}/api/cache?tag=model:llama3.2`, { method: 'DELETE' })).json.forgotten >= 3);
+        assert.equal(status(await as('a')), 'OllamaMax; fwd=miss');
+    });
+
+    test('metrics tell hits from misses', async () => {
+        const count = (result) => f.gate.metric('ollamamax_cache_requests_total', `result="${result}"`);
+        for (const result of ['hit', 'joined', 'miss', 'bypass', 'stale']) assert.ok(await count(result) > 0, result);
+    });
+});

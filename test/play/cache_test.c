@@ -1,0 +1,706 @@
+/* The cache on the road, played: what is answered without a node, what is not, and what is never kept. */
+#include "talk.h"
+
+#define CROWD 1000
+static struct peer *client[CROWD];
+static struct record records[64];
+static unsigned records_n;
+
+static void recorded(const struct record *r, void *arg)
+{
+    if (r->owner == OWNER_CLIENT && records_n < ARRAY_LEN(records))
+        records[records_n++] = *r;
+}
+
+static struct gateway_settings *settings(void)
+{
+    return atomic_load(&gate->settings);
+}
+
+static void begin_play(uint64_t seed, unsigned nodes)
+{
+    want_n = records_n = 0;
+    memset(client, 0, sizeof client);
+    pools_begin();
+    world_new(seed);
+    open_gate(3, 0);
+    gate->on_record = recorded;
+    machines_n = 0;
+    for (unsigned i = 0; i < nodes; i++) {
+        add_machine(i ? "n2" : "n1");
+        machines[i].serves = machines[i].apart = true;
+        model_add(&machines[i], "m:latest");
+    }
+    gateway_start(gate);
+    know();
+}
+
+static void end_play(void)
+{
+    memory_fail_at(0);
+    for (unsigned i = 0; i < CROWD; i++)
+        if (client[i] && peer_is_open(client[i]))
+            peer_close(client[i], CLOSE_FIN);
+    world_elapse(SECOND(1));
+    finish();
+}
+
+static struct cache_stats stats(void)
+{
+    struct cache_stats s;
+    cache_stats(gate->cache, &s);
+    return s;
+}
+
+/* ---- asking and answering ---------------------------------------------------------------------------------------- */
+
+static struct peer *ask_with(const char *path, const char *fields, const char *body)
+{
+    struct peer *p = world_connect(&gate_at, NULL);
+    peer_sendf(p, "POST %s HTTP/1.1\r\nHost: localhost\r\n%sContent-Length: %zu\r\n\r\n%s", path, fields, strlen(body),
+               body);
+    return p;
+}
+
+#define MESSAGES "\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}]"
+#define COLD     "{\"model\":\"m\"," MESSAGES ",\"options\":{\"temperature\":0}}"
+#define COLD_ONE "{\"model\":\"m\"," MESSAGES ",\"stream\":false,\"options\":{\"temperature\":0}}"
+#define ONE_PIECE                                                                                                      \
+    "{\"model\":\"m\",\"message\":{\"role\":\"assistant\",\"content\":\"word 0\"},\"done\":true,"                      \
+    "\"done_reason\":\"stop\",\"eval_count\":7}"
+
+static struct peer *cold(void)
+{
+    return ask_with("/api/chat", "", COLD);
+}
+
+static bool has_no_whole(void *m)
+{
+    return !((struct machine *)m)->whole;
+}
+
+static void tells_one_piece(struct machine *m)
+{
+    assert_true(world_run_while(has_no_whole, m, SECOND(20)));
+    respond(m->whole, 200, ONE_PIECE);
+    m->whole = NULL;
+}
+
+/* The next streamed chat, from its beginning to its end. */
+static void tells_all(struct machine *m, unsigned words)
+{
+    want_n = 0;
+    await_work(m);
+    opens(m);
+    for (unsigned i = 0; i < words; i++)
+        tells_word(m, i);
+    tells_end(m);
+    m->work = NULL;
+    world_elapse(MSEC(50));
+}
+
+static void assert_said(struct peer *p, const char *status)
+{
+    char line[200];
+    snprintf(line, sizeof line, "Cache-Status: OllamaMax; %s\r\n", status);
+    if (!got(p, line))
+        fail_msg("`%s` is not in: %.*s", line, (int)MIN(peer_received(p).n, 800u), peer_received(p).p);
+}
+
+static void assert_kept(struct peer *p)
+{
+    assert_got_all(p);
+    assert_true(got(p, "Cache-Status: OllamaMax; hit; ttl="));
+    assert_true(got(p, "\r\nAge: "));
+    assert_true(got(p, "X-OllamaMax-Node: n1\r\n"));
+    assert_false(got(p, "X-OllamaMax-Attempts"));
+}
+
+/* An answer is in the cache: one chat has been asked for it. */
+static void warm_up(uint64_t seed, unsigned nodes)
+{
+    begin_play(seed, nodes);
+    client[0] = cold();
+    tells_all(&machines[0], 3);
+    assert_got_all(client[0]);
+    assert_said(client[0], "fwd=miss");
+    assert_int_equal(stats().entries, 1);
+}
+
+/* ---- many at once ------------------------------------------------------------------------------------------------ */
+
+static void crowd_asks(unsigned from, unsigned to)
+{
+    for (unsigned i = from; i < to; i++) {
+        client[i] = ask_with("/api/chat", "", i % 4 == 3 ? COLD_ONE : COLD);
+        if (i % 50 == 49)
+            world_elapse(MSEC(5)); /* or the listener's queue overflows */
+    }
+}
+
+static void assert_crowd_is_whole(unsigned from)
+{
+    for (unsigned i = from; i < CROWD; i++) {
+        if (i % 4 != 3) {
+            assert_got_all(client[i]);
+            continue;
+        }
+        assert_true(got_whole(client[i]));
+        assert_int_equal(status_of(client[i]), 200);
+        assert_string_equal(got_text, ONE_PIECE);
+    }
+}
+
+static unsigned busy_workers(void)
+{
+    unsigned busy = 0;
+    for (unsigned i = 0; i < 3; i++)
+        busy += gate->worker[i]->n_exchanges > 50;
+    return busy;
+}
+
+/* One request for each shape. In the last half many come; the first to ask leaves if `leaves`. */
+static void a_crowd(uint64_t seed, bool leaves)
+{
+    begin_play(seed, 1);
+    crowd_asks(0, CROWD / 2);
+    await_work(&machines[0]);
+    world_elapse(MSEC(100));
+    assert_int_equal(busy_workers(), 3);
+    opens(&machines[0]);
+    for (unsigned i = 0; i < 20; i++) {
+        tells_word(&machines[0], i);
+        world_elapse(MSEC(seed % 4));
+    }
+    if (leaves)
+        peer_close(client[0], seed % 2 ? CLOSE_RESET : CLOSE_FIN);
+    crowd_asks(CROWD / 2, CROWD);
+    world_elapse(MSEC(20));
+    assert_false(machines[0].closed_on_us);
+    for (unsigned i = 20; i < 40; i++)
+        tells_word(&machines[0], i);
+    tells_end(&machines[0]);
+    machines[0].work = NULL;
+    tells_one_piece(&machines[0]);
+    world_elapse(SECOND(1));
+    assert_crowd_is_whole(leaves);
+    assert_int_equal(machines[0].chats, 2);
+    assert_int_equal(stats().entries, 2);
+    assert_int_equal(stats().all.misses, 2);
+    assert_int_equal(stats().all.joins, CROWD - 2);
+    end_play();
+}
+
+static void a_thousand_ask_and_a_node_is_asked_once_for_each_shape(void **state)
+{
+    for (uint64_t seed = 0; seed < 3; seed++)
+        a_crowd(seed, false);
+}
+
+static void the_first_leaves_and_nobody_notices(void **state)
+{
+    for (uint64_t seed = 0; seed < 2; seed++)
+        a_crowd(seed, true);
+}
+
+static void a_node_that_dies_is_told_to_all_and_nothing_is_kept(void **state)
+{
+    begin_play(1, 1);
+    crowd_asks(0, 100);
+    await_work(&machines[0]);
+    world_elapse(MSEC(100));
+    opens(&machines[0]);
+    for (unsigned i = 0; i < 20; i++)
+        tells_word(&machines[0], i);
+    world_elapse(MSEC(50));
+    goes_away(&machines[0]);
+    world_elapse(SECOND(5));
+    for (unsigned i = 0; i < 100; i++) {
+        assert_true(got_whole(client[i]));
+        if (i % 4 == 3) {
+            assert_true(status_of(client[i]) >= 502);
+            assert_true(str_starts(str_of(got_text), STR("{\"error\":")));
+            continue;
+        }
+        assert_memory_equal(got_text, want, want_n);
+        assert_true(str_starts(str_of(got_text + want_n), STR("{\"error\":")));
+    }
+    assert_int_equal(stats().entries, 0);
+    assert_int_equal(stats().flights, 0);
+    end_play();
+}
+
+static void a_flight_that_nobody_waits_for_ends(void **state)
+{
+    EACH_SEED
+    {
+        begin_play(seed, 1);
+        client[0] = cold();
+        client[1] = cold();
+        await_work(&machines[0]);
+        peer_close(client[seed % 2], CLOSE_FIN);
+        world_elapse(MSEC(20));
+        assert_false(machines[0].closed_on_us);
+        peer_close(client[1 - seed % 2], CLOSE_FIN);
+        await_true(&machines[0].closed_on_us);
+        world_elapse(MSEC(20));
+        assert_int_equal(stats().flights, 0);
+        assert_int_equal(stats().entries, 0);
+        end_play();
+    }
+}
+
+/* ---- again ------------------------------------------------------------------------------------------------------- */
+
+static void the_second_is_answered_from_memory(void **state)
+{
+    EACH_SEED
+    {
+        warm_up(seed, 1);
+        world_elapse(SECOND(2));
+        goes_away(&machines[0]);
+        client[1] = cold();
+        client[2] = ask_with("/api/chat", "",
+                             "{\"options\": {\"temperature\":0.0}, \"stream\" : true, \"keep_alive\":\"5m\","
+                             " \"messages\":[{\"content\":\"h\\u0069\",\"role\":\"user\"}],\"model\":\"M:latest\"}");
+        world_elapse(MSEC(200));
+        assert_kept(client[1]);
+        assert_true(got(client[1], "\r\nAge: 2\r\n"));
+        assert_true(got_whole(client[2]));
+        assert_true(got(client[2], "; hit; ttl="));
+        assert_non_null(strstr(got_text, "\"model\":\"M:latest\""));
+        assert_int_equal(machines[0].chats, 1);
+        assert_int_equal(records[0].cache, CACHED_MISS);
+        assert_int_equal(records[0].attempts, 1);
+        assert_int_equal(records[1].cache, CACHED_HIT);
+        assert_int_equal(records[1].attempts, 0);
+        end_play();
+    }
+}
+
+static void what_differs_is_asked_anew(void **state)
+{
+    static const struct {
+        const char *path, *fields, *body;
+    } others[] = {
+        {"/api/chat",             "",                          "{\"model\":\"m\"," MESSAGES ",\"options\":{\"temperature\":0,\"seed\":1}}"         },
+        { "/api/chat",            "",                          "{\"model\":\"m\"," MESSAGES ",\"format\":\"json\",\"options\":{\"temperature\":0}}"},
+        { "/api/chat",            "X-OllamaMax-Tenant: t\r\n", COLD                                                                                },
+        { "/v1/chat/completions", "",                          "{\"model\":\"m\"," MESSAGES ",\"temperature\":0,\"stream\":true}"                  },
+    };
+    for (unsigned i = 0; i < ARRAY_LEN(others); i++) {
+        warm_up(i, 1);
+        client[1] = ask_with(others[i].path, others[i].fields, others[i].body);
+        await_work(&machines[0]);
+        assert_int_equal(machines[0].chats, 2);
+        end_play();
+    }
+}
+
+static void a_strangers_tenant_is_the_common_one(void **state)
+{
+    warm_up(1, 1);
+    client[1] = ask_with("/api/chat", "X-OllamaMax-Tenant: t\r\nX-Forwarded-For: 1.2.3.4\r\n", COLD);
+    world_elapse(MSEC(100));
+    assert_kept(client[1]);
+    settings()->cache_is_shared = true;
+    client[2] = ask_with("/api/chat", "X-OllamaMax-Tenant: t\r\n", COLD);
+    world_elapse(MSEC(100));
+    assert_kept(client[2]);
+    end_play();
+}
+
+static void chance_is_not_kept(void **state)
+{
+    static const struct {
+        const char *path, *fields, *body, *why;
+    } asks[] = {
+        {"/api/chat",             "",                            "{\"model\":\"m\"," MESSAGES "}",                           "temperature"},
+        { "/v1/chat/completions", "",                            "{\"model\":\"m\"," MESSAGES ",\"stream\":true}",           "temperature"},
+        { "/api/chat",            "",                            "{\"model\":\"m\"," MESSAGES ",\"options\":{\"seed\":-1}}", "no-seed"    },
+        { "/api/chat",            "Cache-Control: no-store\r\n", COLD,                                                       "no-store"   },
+        { "/api/chat",            "X-OllamaMax-Node: n1\r\n",    COLD,                                                       "node"       },
+        { "/api/chat",            "",
+         "{\"model\":\"m\"," MESSAGES
+          ",\"tools\":[{\"type\":\"function\",\"function\":{\"name\":\"f\"}}],\"options\":{\"temperature\":0}}",             "tools"      },
+    };
+    char status[64];
+    for (unsigned i = 0; i < ARRAY_LEN(asks); i++) {
+        begin_play(i, 1);
+        snprintf(status, sizeof status, "fwd=bypass; detail=%s", asks[i].why);
+        for (unsigned n = 0; n < 2; n++) {
+            client[n] = ask_with(asks[i].path, asks[i].fields, asks[i].body);
+            tells_all(&machines[0], 2);
+            assert_said(client[n], status);
+            assert_int_equal(machines[0].chats, n + 1);
+        }
+        assert_int_equal(stats().entries, 0);
+        assert_int_equal(stats().all.requests, 0);
+        assert_int_equal(records[0].cache, CACHED_BYPASS);
+        end_play();
+    }
+}
+
+/* ---- what clients want of it ------------------------------------------------------------------------------------- */
+
+static void only_if_cached_asks_no_node(void **state)
+{
+    static const char *bodies[] = { COLD, "{\"model\":\"m\"," MESSAGES "}" };
+    for (unsigned i = 0; i < 2; i++) {
+        begin_play(i, 1);
+        client[0] = ask_with("/api/chat", "Cache-Control: only-if-cached\r\n", bodies[i]);
+        assert_int_equal(status_of(client[0]), 504);
+        assert_int_equal(machines[0].chats, 0);
+        end_play();
+    }
+    warm_up(7, 1);
+    client[1] = ask_with("/api/chat", "Cache-Control: only-if-cached\r\n", COLD);
+    world_elapse(MSEC(50));
+    assert_kept(client[1]);
+    end_play();
+}
+
+static void a_running_answer_is_not_in_the_cache_yet(void **state)
+{
+    begin_play(3, 1);
+    client[0] = cold();
+    await_work(&machines[0]);
+    client[1] = ask_with("/api/chat", "Cache-Control: only-if-cached\r\n", COLD);
+    assert_int_equal(status_of(client[1]), 504);
+    tells_all(&machines[0], 2);
+    assert_got_all(client[0]);
+    end_play();
+}
+
+static void no_cache_renews_what_is_kept(void **state)
+{
+    warm_up(4, 1);
+    client[1] = ask_with("/api/chat", "Cache-Control: max-age=5\r\nCache-Control: no-cache\r\n", COLD);
+    tells_all(&machines[0], 9);
+    assert_got_all(client[1]);
+    assert_said(client[1], "fwd=request");
+    client[2] = cold();
+    world_elapse(MSEC(50));
+    assert_kept(client[2]); /* with nine words */
+    assert_int_equal(machines[0].chats, 2);
+    end_play();
+}
+
+static void max_age_takes_nothing_older(void **state)
+{
+    warm_up(5, 1);
+    world_elapse(SECOND(5));
+    client[1] = ask_with("/api/chat", "Cache-Control: max-age=10\r\n", COLD);
+    world_elapse(MSEC(50));
+    assert_kept(client[1]);
+    client[2] = ask_with("/api/chat", "Cache-Control: max-age=3\r\n", COLD);
+    tells_all(&machines[0], 2);
+    assert_got_all(client[2]);
+    assert_said(client[2], "fwd=request");
+    end_play();
+}
+
+/* ---- time -------------------------------------------------------------------------------------------------------- */
+
+static void an_old_answer_is_given_while_a_new_one_comes(void **state)
+{
+    warm_up(6, 1);
+    world_elapse(SECOND(40));
+    client[1] = cold();
+    client[2] = cold();
+    world_elapse(MSEC(50));
+    assert_kept(client[1]);
+    assert_kept(client[2]);
+    assert_true(got(client[1], "; hit; ttl=-"));
+    assert_int_equal(machines[0].chats, 2); /* for nobody */
+    tells_all(&machines[0], 8);
+    client[3] = cold();
+    world_elapse(MSEC(50));
+    assert_kept(client[3]); /* with eight words */
+    assert_false(got(client[3], "ttl=-"));
+    assert_int_equal(machines[0].chats, 2);
+    assert_int_equal(stats().refreshed, 1);
+    end_play();
+}
+
+static void an_old_answer_stands_in_when_no_node_can(void **state)
+{
+    for (unsigned stream = 0; stream < 2; stream++) {
+        const char *body = stream ? COLD : COLD_ONE;
+        begin_play(7 + stream, 1);
+        client[0] = ask_with("/api/chat", "", body);
+        if (stream)
+            tells_all(&machines[0], 3);
+        else
+            tells_one_piece(&machines[0]);
+        world_elapse(SECOND(100));
+        goes_away(&machines[0]);
+        world_elapse(SECOND(10));
+        client[1] = ask_with("/api/chat", "", body);
+        world_elapse(SECOND(5));
+        assert_int_equal(status_of(client[1]), 200);
+        assert_true(got(client[1], "; hit; ttl=-"));
+        assert_true(got_whole(client[1]));
+        if (stream)
+            assert_got_all(client[1]);
+        else
+            assert_string_equal(got_text, ONE_PIECE);
+        world_elapse(SECOND(400));
+        client[2] = ask_with("/api/chat", "", body); /* now it is too old for that */
+        world_elapse(SECOND(5));
+        assert_int_equal(status_of(client[2]), 503);
+        end_play();
+    }
+}
+
+/* ---- what is not kept -------------------------------------------------------------------------------------------- */
+
+static void ends_so(struct machine *m, const char *last)
+{
+    await_work(m);
+    opens(m);
+    tells_word(m, 0);
+    if (last)
+        tells(m, last);
+    if (last)
+        peer_sendf(m->work, "0\r\n\r\n");
+    else
+        goes_away(m);
+    m->work = NULL;
+    world_elapse(SECOND(2));
+}
+
+static void what_did_not_end_well_is_not_kept(void **state)
+{
+    static const char *const ends[] = {
+        NULL,
+        "{\"error\":\"an error was encountered while running the model\"}",
+        "{\"model\":\"m\",\"message\":{\"role\":\"assistant\",\"content\":\"\"},\"done\":true,\"done_reason\":"
+        "\"load\"}",
+        "{\"model\":\"m\",\"message\":{\"role\":\"assistant\",\"content\":\"\"},\"done\":true}",
+        "{\"model\":\"m\",\"message\":{\"role\":\"assistant\",\"content\":\"x\"},\"done\":false}",
+    };
+    for (unsigned i = 0; i < ARRAY_LEN(ends); i++) {
+        begin_play(i, 1);
+        client[0] = cold();
+        ends_so(&machines[0], ends[i]);
+        assert_int_equal(stats().entries, 0);
+        assert_int_equal(stats().flights, 0);
+        end_play();
+    }
+}
+
+static void errors_are_passed_on_and_not_kept(void **state)
+{
+    begin_play(2, 1);
+    client[0] = client[1] = NULL;
+    for (unsigned i = 0; i < 2; i++) {
+        client[i] = ask_with("/api/chat", "", COLD_ONE);
+        assert_true(world_run_while(has_no_whole, &machines[0], SECOND(20)));
+        respond(machines[0].whole, 400, "{\"error\":\"m does not support thinking\"}");
+        machines[0].whole = NULL;
+        assert_int_equal(status_of(client[i]), 400);
+    }
+    assert_int_equal(stats().entries, 0);
+    end_play();
+}
+
+static void what_is_larger_than_an_entry_may_be_goes_through(void **state)
+{
+    begin_play(3, 1);
+    client[0] = cold();
+    await_work(&machines[0]);
+    opens(&machines[0]);
+    for (unsigned i = 0; i < 40000; i++) {
+        tells_word(&machines[0], i);
+        if (i % 500 == 0)
+            world_elapse(MSEC(5));
+    }
+    tells_end(&machines[0]);
+    world_elapse(SECOND(2));
+    assert_got_all(client[0]);
+    assert_true(want_n > cache_item_cap(gate->cache));
+    assert_int_equal(stats().entries, 0);
+    end_play();
+}
+
+/* ---- forgetting -------------------------------------------------------------------------------------------------- */
+
+static void changes_of_the_model_forget_it(void **state)
+{
+    static const struct {
+        const char *method, *path, *body;
+    } changes[] = {
+        {"POST",    "/api/pull",                "{\"model\":\"m\",\"stream\":false}"             },
+        { "POST",   "/api/copy",                "{\"source\":\"x:latest\",\"destination\":\"m\"}"},
+        { "DELETE", "/api/delete",              "{\"model\":\"m:latest\"}"                       },
+        { "DELETE", "/api/cache",               ""                                               },
+        { "DELETE", "/api/cache?tag=model%3AM", ""                                               },
+        { "DELETE", "/api/cache?tag=node:n1",   ""                                               },
+        { "DELETE", "/api/nodes/n1",            ""                                               },
+    };
+    for (unsigned i = 0; i < ARRAY_LEN(changes); i++) {
+        warm_up(i, 1);
+        machines[0].serves = false;
+        model_add(&machines[0], "x:latest");
+        client[1] = ask(changes[i].method, changes[i].path, changes[i].body);
+        world_elapse(MSEC(500));
+        if (i == 0)
+            succeeds(&machines[0], "m:latest");
+        world_elapse(SECOND(3));
+        assert_true(status_of(client[1]) < 300);
+        assert_int_equal(stats().entries, 0);
+        end_play();
+    }
+}
+
+static void another_digest_is_another_model(void **state)
+{
+    EACH_SEED
+    {
+        begin_play(seed, 1);
+        settings()->cache.ttl = SECOND(300);
+        client[0] = cold();
+        tells_all(&machines[0], 3);
+        strcpy(machines[0].digest, "e");
+        world_elapse(SECOND(32)); /* the tags are asked for every 30 s */
+        assert_int_equal(stats().entries, 1);
+        client[1] = cold();
+        await_work(&machines[0]);
+        assert_int_equal(stats().entries, 0);
+        strcpy(machines[0].digest, "f"); /* while it answers */
+        world_elapse(SECOND(32));
+        tells_all(&machines[0], 3);
+        assert_got_all(client[1]);
+        assert_int_equal(stats().entries, 0);
+        end_play();
+    }
+}
+
+static void nodes_must_agree_on_what_the_name_means(void **state)
+{
+    begin_play(2, 2);
+    strcpy(machines[1].digest, "e");
+    world_elapse(SECOND(31));
+    client[0] = cold();
+    world_elapse(MSEC(100));
+    struct machine *m = machines[0].work ? &machines[0] : &machines[1];
+    tells_all(m, 2);
+    assert_got_all(client[0]);
+    assert_said(client[0], "fwd=bypass; detail=digest");
+    end_play();
+}
+
+/* ---- settings ---------------------------------------------------------------------------------------------------- */
+
+static void switches(void **state)
+{
+    begin_play(1, 1);
+    settings()->cache.enabled = false;
+    client[0] = cold();
+    tells_all(&machines[0], 2);
+    assert_said(client[0], "fwd=bypass; detail=disabled");
+    settings()->cache.enabled = true;
+    settings()->coalesce = false;
+    client[1] = cold();
+    await_work(&machines[0]);
+    struct peer *first = machines[0].work;
+    machines[0].work = NULL;
+    client[2] = cold();
+    await_work(&machines[0]);
+    assert_ptr_not_equal(first, machines[0].work);
+    tells_all(&machines[0], 2);
+    assert_got_all(client[2]);
+    assert_said(client[2], "fwd=miss; detail=alone");
+    machines[0].work = first;
+    tells_all(&machines[0], 2);
+    assert_got_all(client[1]);
+    client[3] = cold();
+    world_elapse(MSEC(50));
+    assert_kept(client[3]);
+    end_play();
+}
+
+/* ---- no memory, and the end -------------------------------------------------------------------------------------- */
+
+static void each_allocation_may_fail(void **state)
+{
+    uint64_t takes = 1;
+    for (uint64_t nth = 0; nth <= takes; nth++) {
+        warm_up(nth, 1);
+        memory_fail_at(nth);
+        client[1] = cold();
+        client[2] = ask_with("/api/chat", "", "{\"model\":\"m\"," MESSAGES ",\"options\":{\"seed\":3}}");
+        client[3] = ask_with("/api/chat", "", "{\"model\":\"m\"," MESSAGES ",\"options\":{\"seed\":3}}");
+        world_elapse(MSEC(100));
+        if (machines[0].work && peer_is_open(machines[0].work) && !machines[0].closed_on_us)
+            tells_all(&machines[0], 3);
+        world_elapse(SECOND(5));
+        takes = nth ? takes : memory_takes();
+        memory_fail_at(0);
+        for (unsigned i = 1; i < 4; i++)
+            if (got_whole(client[i]) && status_of(client[i]) == 200 && !strstr(got_text, "{\"error\":"))
+                assert_got_all(client[i]);
+        end_play();
+    }
+    assert_true(takes > 30);
+}
+
+static bool still_runs(void *unused)
+{
+    for (unsigned i = 0; i < 3; i++)
+        if (world_is_attached(gateway_loop(gate, i)))
+            return true;
+    return false;
+}
+
+static void a_gateway_that_stops_leaves_nothing_behind(void **state)
+{
+    EACH_SEED
+    {
+        warm_up(seed, 1);
+        for (unsigned i = 1; i < 20; i++)
+            client[i] = ask_with("/api/chat", "", "{\"model\":\"m\"," MESSAGES ",\"options\":{\"seed\":3}}");
+        await_work(&machines[0]);
+        if (seed % 2)
+            world_elapse(MSEC(seed));
+        gateway_stop(gate);
+        assert_true(world_run_while(still_runs, NULL, SECOND(5)));
+        gateway_free(&gate);
+        fleet_free(&fleet);
+        assert_int_equal(tape_bytes_live(), 0);
+        world_elapse(SECOND(1));
+        world_free();
+        pools_end();
+    }
+}
+
+int main(void)
+{
+    static const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_thousand_ask_and_a_node_is_asked_once_for_each_shape),
+        cmocka_unit_test(the_first_leaves_and_nobody_notices),
+        cmocka_unit_test(a_node_that_dies_is_told_to_all_and_nothing_is_kept),
+        cmocka_unit_test(a_flight_that_nobody_waits_for_ends),
+        cmocka_unit_test(the_second_is_answered_from_memory),
+        cmocka_unit_test(what_differs_is_asked_anew),
+        cmocka_unit_test(a_strangers_tenant_is_the_common_one),
+        cmocka_unit_test(chance_is_not_kept),
+        cmocka_unit_test(only_if_cached_asks_no_node),
+        cmocka_unit_test(a_running_answer_is_not_in_the_cache_yet),
+        cmocka_unit_test(no_cache_renews_what_is_kept),
+        cmocka_unit_test(max_age_takes_nothing_older),
+        cmocka_unit_test(an_old_answer_is_given_while_a_new_one_comes),
+        cmocka_unit_test(an_old_answer_stands_in_when_no_node_can),
+        cmocka_unit_test(what_did_not_end_well_is_not_kept),
+        cmocka_unit_test(errors_are_passed_on_and_not_kept),
+        cmocka_unit_test(what_is_larger_than_an_entry_may_be_goes_through),
+        cmocka_unit_test(changes_of_the_model_forget_it),
+        cmocka_unit_test(another_digest_is_another_model),
+        cmocka_unit_test(nodes_must_agree_on_what_the_name_means),
+        cmocka_unit_test(switches),
+        cmocka_unit_test(each_allocation_may_fail),
+        cmocka_unit_test(a_gateway_that_stops_leaves_nothing_behind),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
