@@ -6,17 +6,17 @@
 #include "fleet/scheduler.h"
 #include "fleet/scheduler_ring.h"
 
-#define NONE          SCHEDULER_NONE
-#define ALWAYS_FREE   (-1.0f) /* a moment before all others: has a free slot */
-#define REBASED_AFTER 2048.0  /* seconds; a float then still tells tenths of milliseconds apart */
-#define LOOKED_AT     8       /* waiters of a model that are looked at when a slot frees */
-#define HINTS         8
-#define SERVICE_STEPS 32 /* classes of expected service, a fourth of an octave each */
+#define NONE           SCHEDULER_NONE
+#define ALWAYS_FREE    (-1.0f) /* a moment before all others: has a free slot */
+#define REBASED_AFTER  2048.0  /* seconds; a float then still tells tenths of milliseconds apart */
+#define LOOKED_AT      8       /* waiters of a model that are looked at when a slot frees */
+#define HINTS          8
+#define SERVICE_STEPS  32  /* classes of expected service, a fourth of an octave each */
 #define QUEUE_PATIENCE 2.0 /* seconds added to the service, so that very short ones do not always go first */
-#define LENGTHS       20 /* classes of prompt lengths, an octave each */
-#define BANDS         3
-#define LANES         4    /* nodes that are scored at once */
-#define STOP_FIRST    0.1f /* seconds; what is assumed of how long a node goes on when a client has left */
+#define LENGTHS        20  /* classes of prompt lengths, an octave each */
+#define BANDS          3
+#define LANES          4    /* nodes that are scored at once */
+#define STOP_FIRST     0.1f /* seconds; what is assumed of how long a node goes on when a client has left */
 
 enum job_state { JOB_NONE, JOB_WAITS, JOB_SERVED };
 struct job { /* a ticket */

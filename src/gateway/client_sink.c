@@ -8,8 +8,10 @@
 #include "base/stamp.h"
 #include "gateway/gateway_private.h"
 
-#define PACE     MSEC(1)
-#define HEAD_FIX (640 + STATUS_ROOM + STATUS_AGE_ROOM) /* our own lines, without the strings whose lengths are added */
+#define PACE MSEC(1)
+#define HEAD_FIX                                                                                                       \
+    (640 + STATUS_ROOM + STATUS_AGE_ROOM) /* our own lines, without the strings whose lengths are added                \
+                                           */
 
 /* ---- the head ---------------------------------------------------------------------------------------------------- */
 

@@ -18,9 +18,9 @@ static const struct {
       [STAGE_ROUTE] = { "route",   route_enter  },
     [STAGE_LOCAL] = { "local",   local_enter  },
       [STAGE_LOOKUP] = { "lookup",  lookup_enter },
-      [STAGE_CHOOSE] = { "choose",  choose_enter },
-    [STAGE_ATTEMPT] = { "attempt", attempt_enter},
-      [STAGE_RELAY] = { "relay",   relay_enter  },
+    [STAGE_CHOOSE] = { "choose",  choose_enter },
+      [STAGE_ATTEMPT] = { "attempt", attempt_enter},
+    [STAGE_RELAY] = { "relay",   relay_enter  },
 };
 
 void exchange_pools_init(void)

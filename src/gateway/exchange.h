@@ -22,7 +22,16 @@
 #include "gateway/worker.h"
 #include "observe/requests.h"
 
-enum stage { STAGE_DOOR, STAGE_ROUTE, STAGE_LOCAL, STAGE_LOOKUP, STAGE_CHOOSE, STAGE_ATTEMPT, STAGE_RELAY, STAGE_FINISH };
+enum stage {
+    STAGE_DOOR,
+    STAGE_ROUTE,
+    STAGE_LOCAL,
+    STAGE_LOOKUP,
+    STAGE_CHOOSE,
+    STAGE_ATTEMPT,
+    STAGE_RELAY,
+    STAGE_FINISH
+};
 enum step { STEP_NEXT, STEP_WAIT, STEP_AGAIN /* back to choose */, STEP_FINISH };
 
 struct exchange;
@@ -98,8 +107,8 @@ struct exchange {
         bool unloads;                               /* keep_alive 0 */
         bool cloud;                                 /* the model is asked for by a name that says it runs elsewhere */
     } route;
-    struct {                         /* lookup */
-        bool asked;                  /* the rest is said to the client */
+    struct {        /* lookup */
+        bool asked; /* the rest is said to the client */
         struct status status;
         nsec age;                    /* of an answer that was kept */
         const struct cache_key *key; /* in the arena; NULL: it is not answered from a tape */

@@ -145,7 +145,8 @@ static const uint16_t place[H_COUNT] = {
 };
 
 /* The head's bytes lie in the worker's scratch: one copy keeps them all, and what is kept points into it. `from`: where
- * they lay, `to`: where they lie now. The first of several fields of a name counts; of Cache-Control all do, as one list.
+ * they lay, `to`: where they lie now. The first of several fields of a name counts; of Cache-Control all do, as one
+ * list.
  */
 static void keep_fields(struct exchange *x, const struct http_head *h, const char *from, const char *to)
 {

@@ -23,9 +23,9 @@ struct gateway_settings {
     struct model_rules *rules; /* a reference; NULL: none */
     bool hedge_embeddings;
     struct rules cache;
-    size_t cache_size;      /* memory of the cache in all; 0: the smaller of 256 MiB and 5 % of what there is */
-    bool cache_is_shared;   /* all tenants have one */
-    bool coalesce;          /* follow a running answer to the same question */
+    size_t cache_size;    /* memory of the cache in all; 0: the smaller of 256 MiB and 5 % of what there is */
+    bool cache_is_shared; /* all tenants have one */
+    bool coalesce;        /* follow a running answer to the same question */
     struct str admin_key; /* empty: loopback only */
     struct str hosts;     /* comma list of further Host names that count as ours */
     bool metrics_public, observe;

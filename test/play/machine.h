@@ -36,8 +36,8 @@ struct machine {
     bool apart;  /* those that want one piece come to `whole`, not to `work` */
     struct peer *whole;
     unsigned asked_tags, pulls, creates, copies, deletes, heads, chats;
-    char body[512];   /* of the last request with one */
-    char digest[16];  /* of its models; empty: "d" */
+    char body[512];  /* of the last request with one */
+    char digest[16]; /* of its models; empty: "d" */
 };
 static struct machine machines[3];
 static unsigned machines_n;
