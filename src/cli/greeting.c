@@ -61,6 +61,7 @@ void greeting_addresses(const struct greeting *g)
         if (!addr_is_loopback(&g->bound[i]))
             say_what_is_open(g, &g->bound[i]);
     put_reachable(&g->bound[0], text);
+    greeting_say(g, "the dashboard is at http://%s/dashboard/", text);
     if (g->terminal)
         greeting_say(g, "\n    export OLLAMA_HOST=http://%s\n", text);
 }

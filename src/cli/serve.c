@@ -13,6 +13,7 @@
 #include "cli/notify.h"
 #include "cli/port_owner.h"
 #include "config/live.h"
+#include "dashboard/dashboard.h"
 #include "gateway/gateway.h"
 #include "net/loop.h"
 #include <errno.h>
@@ -198,6 +199,7 @@ static bool make_gateway(struct serving *s, const struct config *c)
                                    .access_log = s->access_log,
                                    .workers = config_workers(c),
                                    .tls_insecure = c->tls_insecure,
+                                   .page = dashboard_find,
                                    .reload = live_reload,
                                    .reload_arg = s->live };
     s->ca_file = c->tls_ca_file.n ? strdup(c->tls_ca_file.p) : NULL;

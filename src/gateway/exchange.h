@@ -77,7 +77,9 @@ struct exchange {
     struct { /* the request, as it came in */
         enum http_method method;
         struct str path, query; /* tidied; query without '?' */
+        bool slash;             /* a slash at the path's end was tidied away */
         struct str host, origin, user_agent, accept, content_type, authorization, encoding;
+        struct str accept_encoding, if_none_match;
         struct str request_id, traceparent, tenant, deadline_ms, pin, priority, via, cors_method;
         struct str peer;    /* the client's address */
         struct str forward; /* header lines that go on to nodes, "Name: value\r\n"... */

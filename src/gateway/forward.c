@@ -130,6 +130,8 @@ static const uint16_t place[H_COUNT] = {
     KEEP(ORIGIN, origin),
     KEEP(USER_AGENT, user_agent),
     KEEP(ACCEPT, accept),
+    KEEP(ACCEPT_ENCODING, accept_encoding),
+    KEEP(IF_NONE_MATCH, if_none_match),
     KEEP(CONTENT_TYPE, content_type),
     KEEP(AUTHORIZATION, authorization),
     KEEP(CONTENT_ENCODING, encoding),
@@ -188,6 +190,7 @@ enum fail forward_take_request(struct exchange *x, const struct http_head *h)
         return FAIL_no_memory;
     x->in.method = h->method;
     x->in.path = route_tidy(&x->arena, moved(h->path, head, copy.p));
+    x->in.slash = h->path.n > 1 && h->path.p[h->path.n - 1] == '/';
     x->in.query = moved(h->query, head, copy.p);
     keep_fields(x, h, head.p, copy.p);
     x->in.forward = lines_that_go_on(&x->arena, h, kept_from_nodes);

@@ -61,6 +61,7 @@ struct gateway *gateway_new(const struct gateway_parts *parts)
     g->settings = parts->settings;
     g->ca_file = parts->ca_file;
     g->tls_insecure = parts->tls_insecure;
+    g->page = parts->page;
     g->reload = parts->reload;
     g->reload_arg = parts->reload_arg;
     g->started_wall = sys_wall();

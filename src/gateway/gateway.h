@@ -6,6 +6,7 @@
 #pragma once
 #include "fleet/fleet.h"
 #include "gateway/settings.h"
+#include "gateway/static_file.h"
 #include "observe/access_log.h"
 
 struct gateway;
@@ -22,6 +23,7 @@ struct gateway_parts {
     enum fail (*reload)(void *arg, struct text *says);
     void *reload_arg;
     const char *history_file; /* keeps the history over a restart; NULL: none */
+    static_file_find *page;   /* of /dashboard/; NULL: there is none */
 };
 /* NULL when memory is out. Loops exist afterwards, threads do not. */
 struct gateway *gateway_new(const struct gateway_parts *parts);

@@ -30,6 +30,7 @@ struct gateway {
     void (*on_record)(const struct record *r, void *arg);
     void *on_record_arg;
     struct lookout *lookout;
+    static_file_find *page;
     struct cache *cache;
     struct memo *memo;
     pthread_mutex_t known_lock;

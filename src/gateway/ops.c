@@ -328,6 +328,7 @@ static enum step reload(struct exchange *x)
 
 static enum step (*const by_route[ROUTE_COUNT])(struct exchange *x) = {
     [ROUTE_livez] = liveness,        [ROUTE_readyz] = readiness,
+    [ROUTE_dashboard] = page_enter,  [ROUTE_page] = page_enter,
     [ROUTE_health] = readiness,      [ROUTE_healthz] = readiness,
     [ROUTE_api_health] = readiness,  [ROUTE_metrics] = ops_metrics,
     [ROUTE_nodes] = ops_nodes,       [ROUTE_nodes_detailed] = ops_nodes_detailed,

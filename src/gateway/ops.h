@@ -31,6 +31,8 @@ enum step ops_request(struct exchange *x);  /* GET /api/requests/{id} */
 enum step ops_alerts(struct exchange *x);   /* GET /api/alerts */
 enum step ops_silences(struct exchange *x); /* POST /api/alerts/silences */
 enum step ops_silence(struct exchange *x);  /* DELETE /api/alerts/silences/{id} */
+/* page.c */
+enum step page_enter(struct exchange *x); /* GET /dashboard, /dashboard/... */
 /* ops_cache.c */
 enum step ops_cache(struct exchange *x); /* GET, DELETE /api/cache */
 /* ops_metrics.c */

@@ -44,6 +44,8 @@ static unsigned machines_n;
 static struct fleet *fleet;
 static struct gateway *gate;
 static struct addr gate_at;
+static static_file_find *gate_page; /* set before begin */
+static const char *gate_key;        /* the admin key, likewise */
 
 static inline char *model_place(struct machine *m, struct str name)
 {
@@ -318,7 +320,9 @@ static inline void open_gate(unsigned workers, int replicas)
     fleet_settings_default(&fs);
     fleet = fleet_new(&fs, world_now());
     struct gateway_parts parts = { .fleet = fleet, .settings = gateway_settings_new(), .workers = workers };
+    parts.page = gate_page;
     parts.settings->pull_replicas = replicas;
+    parts.settings->admin_key = str_of(gate_key);
     gate = gateway_new(&parts);
     assert_non_null(gate);
     for (unsigned i = 0; i < workers; i++)
