@@ -100,6 +100,8 @@ void config_set(struct config *c, const struct setting *s, struct str value, con
         settle(c, s, value, from);
     } else if (setting_read(s, &c->arena, value, (char *)c + s->field, &why)) {
         settle(c, s, value, from);
+    } else if (s->type->is_secret) {
+        config_complain(c, from, "%s: what is there %.*s", s->key, STR_ARG(text_str(&why)));
     } else if (s->type->is_list) {
         config_complain(c, from, "%s: \"%.*s\": %.*s", s->key, STR_ARG(value), STR_ARG(text_str(&why)));
     } else {
@@ -490,11 +492,18 @@ static void note_hidden(struct config *c)
     }
 }
 
+static void check_receivers(struct config *c)
+{
+    if (c->alerts_webhook.n + c->alerts_alertmanager.n > RECEIVERS_MOST)
+        config_complain(c, &c->source[SETTING_alerts_webhook], "alerts: more than %d receivers", RECEIVERS_MOST);
+}
+
 /* The default nodes are none, so that their source reads as what it is. */
 static void complete(struct config *c)
 {
     read_admin_key(c);
     check_origins(c);
+    check_receivers(c);
     make_rules(c);
     note_hidden(c);
     if (!c->nodes.n && c->source[SETTING_nodes].kind == FROM_DEFAULT)
@@ -538,7 +547,7 @@ static void print_value(const struct config *c, const struct setting *s, struct 
     struct str text = c->text[s->id];
     if (s->id == SETTING_workers)
         text_printf(t, "%u", config_workers(c));
-    else if (s->id == SETTING_admin_key && c->admin_key.n)
+    else if (s->type->is_secret && (text.n || (s->id == SETTING_admin_key && c->admin_key.n)))
         text_put(t, STR("(set)"));
     else
         text_put(t, text.n ? text : STR("(none)"));

@@ -88,7 +88,7 @@ static enum fail take_summary(const struct config *c, struct gateway_settings *s
     for (size_t i = 0; i < SETTING_COUNT; i++)
         if (c->source[i].kind != FROM_DEFAULT) {
             json_key(&j, settings[i].key);
-            json_put_str(&j, i == SETTING_admin_key ? STR("(set)") : c->text[i]);
+            json_put_str(&j, settings[i].type->is_secret ? STR("(set)") : c->text[i]);
         }
     json_close(&j);
     s->summary = str_dup(&s->arena, text_str(&t));
@@ -101,6 +101,20 @@ static enum fail take_admin_key(const struct config *c, struct gateway_settings 
 {
     s->admin_key = c->admin_key.n ? str_dup(&s->arena, c->admin_key) : STR_NONE;
     return c->admin_key.n && !s->admin_key.p ? FAIL_no_memory : OK;
+}
+
+static void add_receivers(struct gateway_settings *s, enum receiver_kind kind, const struct str_list *urls)
+{
+    for (unsigned i = 0; i < urls->n && s->receivers < RECEIVERS_MOST; i++)
+        s->receiver[s->receivers++] = (struct receiver_spec){ kind, str_dup(&s->arena, urls->v[i]) };
+}
+
+static enum fail take_alerts(const struct config *c, struct gateway_settings *s)
+{
+    s->alerts_repeat = c->alerts_repeat;
+    add_receivers(s, RECEIVER_WEBHOOK, &c->alerts_webhook);
+    add_receivers(s, RECEIVER_ALERTMANAGER, &c->alerts_alertmanager);
+    return s->arena.failed ? FAIL_no_memory : OK;
 }
 
 static enum fail take_models(const struct config *c, struct gateway_settings *s)
@@ -120,6 +134,7 @@ enum fail config_gateway(const struct config *c, struct gateway_settings **out)
     enum fail f = take_origins(c, s);
     f = f ? f : take_admin_key(c, s);
     f = f ? f : take_models(c, s);
+    f = f ? f : take_alerts(c, s);
     f = f ? f : take_summary(c, s);
     if (f)
         gateway_settings_free(out);

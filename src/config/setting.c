@@ -10,6 +10,7 @@
 #include "config/nearest.h"
 #include "config/node_text.h"
 #include "fleet/scheduler.h"
+#include "gateway/errand.h"
 #include <ctype.h>
 #include <stdio.h>
 
@@ -112,6 +113,14 @@ static bool read_address(const struct setting *s, struct arena *a, struct str te
     return says(why, "is not an address, such as 127.0.0.1:13100, [::1]:13100 or 13100");
 }
 
+static bool read_receiver(const struct setting *s, struct arena *a, struct str text, void *field, struct text *why)
+{
+    struct errand_to ignored;
+    if (errand_to_read(text, &ignored))
+        return read_item(s, a, text, field, why);
+    return says(why, "is not an address, such as https://host/path or http://host:9093");
+}
+
 bool setting_add_node(struct arena *a, struct node_list *list, const struct node_spec *n)
 {
     struct node_spec *v = grown(a, list->v, list->n, sizeof *v);
@@ -190,28 +199,30 @@ enum type_id {
     TYPE_addresses,
     TYPE_nodes,
     TYPE_names,
+    TYPE_receivers,
     TYPE_aliases,
     TYPE_fallbacks,
     TYPE_models
 };
 static const struct setting_type types[] = {
   /* example    reader         list?  commas? */
-    [TYPE_onoff] = {"on|off",               read_onoff,     false, false},
-    [TYPE_count] = { "N",                   read_count,     false, false},
-    [TYPE_duration] = { "30s",                 read_duration,  false, false},
-    [TYPE_size] = { "64MiB",               read_size,      false, false},
-    [TYPE_share] = { "20%+1/s",             read_share,     false, false},
-    [TYPE_choice] = { "WORD",                read_choice,    false, false},
-    [TYPE_policy] = { "NAME",                read_policy,    false, false},
-    [TYPE_path] = { "FILE",                read_text,      false, false},
-    [TYPE_secret] = { "TEXT",                read_text,      false, false},
-    [TYPE_list] = { "TEXT",                read_item,      true,  true },
-    [TYPE_addresses] = { "ADDRESS",             read_address,   true,  true },
-    [TYPE_nodes] = { "NODE",                read_node,      true,  false},
-    [TYPE_names] = { "MODEL",               read_name,      true,  true },
-    [TYPE_aliases] = { "NAME=MODEL",          read_alias,     true,  true },
-    [TYPE_fallbacks] = { "MODEL=MODEL,...",     read_fallbacks, true,  false},
-    [TYPE_models] = { "MODEL,KEY=VALUE,...", read_model,     true,  false},
+    [TYPE_onoff] = {"on|off",   read_onoff,    false,    false                   },
+    [TYPE_count] = { "N",       read_count,    false,    false                   },
+    [TYPE_duration] = { "30s",     read_duration, false,    false                   },
+    [TYPE_size] = { "64MiB",   read_size,     false,    false                   },
+    [TYPE_share] = { "20%+1/s", read_share,    false,    false                   },
+    [TYPE_choice] = { "WORD",    read_choice,   false,    false                   },
+    [TYPE_policy] = { "NAME",    read_policy,   false,    false                   },
+    [TYPE_path] = { "FILE",    read_text,     false,    false                   },
+    [TYPE_secret] = { "TEXT",    read_text,     false,    false,                    true },
+    [TYPE_list] = { "TEXT",         read_item,                true,       true           },
+    [TYPE_addresses] = { "ADDRESS",         read_address,             true, true},
+    [TYPE_nodes] = { "NODE",         read_node,                true,       false              },
+    [TYPE_names] = { "MODEL",         read_name,               true,      true},
+    [TYPE_receivers] = { "URL",         read_receiver,                 true,    true,           true },
+    [TYPE_aliases] = { "NAME=MODEL",      read_alias,                  true,              true            },
+    [TYPE_fallbacks] = { "MODEL=MODEL,...",      read_fallbacks,                  true,false},
+    [TYPE_models] = { "MODEL,KEY=VALUE,...",     read_model,                 true,         false                              },
 };
 
 #define RESTART false

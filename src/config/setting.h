@@ -38,7 +38,7 @@ typedef nsec setting_duration;
 typedef struct share setting_share;
 typedef struct str setting_path, setting_secret, setting_policy;
 typedef int setting_choice; /* place of the word among those in `takes` */
-typedef struct str_list setting_list, setting_addresses, setting_names;
+typedef struct str_list setting_list, setting_addresses, setting_names, setting_receivers;
 typedef struct node_list setting_nodes;
 typedef struct alias_list setting_aliases;
 typedef struct model_list setting_fallbacks, setting_models;
@@ -52,6 +52,7 @@ struct setting_type {
     setting_reader *read;
     bool is_list;
     bool splits_at_commas; /* in flags and variables; at blanks they all do */
+    bool is_secret;        /* or holds one: never shown */
 };
 struct setting {
     enum setting_id id;

@@ -13,6 +13,7 @@ struct gateway {
     struct gateway_settings *_Atomic settings; /* today's */
     pthread_mutex_t settings_lock;             /* guards publishing and the retired list */
     struct retired *retired;                   /* settings that exchanges still pin */
+    uint64_t settings_serial;                  /* of the latest; the first have 0 */
     unsigned workers;
     struct worker *worker[SYS_WORKERS_MAX];
     struct listener listener[LISTENERS_MAX];
@@ -115,6 +116,8 @@ enum fail forward_take_response(struct exchange *x, const struct http_head *h);
 
 /* node_conn.c */
 void node_pools_free(struct worker *w);
+/* Towards nodes and receivers: NULL in *out if no TLS is wanted; FAIL_tls_failed. */
+enum fail worker_tls(struct worker *w, bool tls, struct tls_context **out);
 
 /* relay.c */
 void relay_take(struct exchange *x, struct str bytes, bool end);

@@ -9,11 +9,11 @@
 #include "base/log.h"
 #include "base/map.h"
 #include "gateway/gateway_private.h"
+#include "gateway/receivers.h"
 #include <stdlib.h>
 
-#define ALERTS_TOLD_AGAIN SECOND(4 * 3600)
-#define SAVE_EVERY        SECOND(300)
-#define HISTORY_BYTES     MIB(16) /* more is no file of ours */
+#define SAVE_EVERY    SECOND(300)
+#define HISTORY_BYTES MIB(16) /* more is no file of ours */
 
 struct lookout {
     struct worker *first;
@@ -22,6 +22,8 @@ struct lookout {
     struct history *history;
     struct signals *signals;
     struct alerts *alerts;
+    struct receivers *receivers;
+    uint64_t configured; /* 1 + the serial of the settings that were taken over last */
     size_t memory_limit;
     struct pulse pulse;
     struct alert_values values;
@@ -206,7 +208,21 @@ static void look(struct lookout *l)
     fleet_snapshot_free(&s);
     for (unsigned i = 0; i < events; i++)
         tell(&l->event[i]);
+    receivers_tell(l->receivers, l->event, events);
     save_if_due(l, now);
+}
+
+static void take_settings(struct lookout *l, const struct gateway_settings *s)
+{
+    enum fail f;
+
+    if (l->configured == s->serial + 1)
+        return;
+    l->configured = s->serial + 1;
+    receivers_configure(l->receivers, s);
+    f = alerts_configure(l->alerts, s->alerts_repeat, s->alert_rules, s->n_alert_rules);
+    if (f)
+        log_error("alerts.rules are not taken over: %s", fail_sentence(f).p);
 }
 
 static void set_timer(struct lookout *l)
@@ -220,8 +236,10 @@ static void second_is_over(struct timer *t)
 {
     struct lookout *l = CONTAINER(t, struct lookout, timer);
 
+    take_settings(l, worker_settings(l->first));
     if (worker_settings(l->first)->observe)
         look(l);
+    receivers_turn(l->receivers, l->alerts);
     set_timer(l);
 }
 
@@ -232,9 +250,10 @@ static bool make_parts(struct lookout *l, unsigned workers, const char *history_
     l->requests = requests_new(workers);
     l->history = history_new();
     l->signals = signals_new();
-    l->alerts = alerts_new(ALERTS_TOLD_AGAIN);
+    l->alerts = alerts_new(worker_settings(l->first)->alerts_repeat);
+    l->receivers = receivers_new(l->first);
     l->history_file = history_file && !memory_strikes() ? strdup(history_file) : NULL;
-    return l->requests && l->history && l->signals && l->alerts && (l->history_file || !history_file);
+    return l->requests && l->history && l->signals && l->alerts && l->receivers && (l->history_file || !history_file);
 }
 
 struct lookout *lookout_new(struct worker *first, unsigned workers, const char *history_file)
@@ -262,6 +281,7 @@ struct lookout *lookout_new(struct worker *first, unsigned workers, const char *
 void lookout_stop(struct lookout *l)
 {
     loop_timer_cancel(l->first->loop, &l->timer);
+    receivers_stop(l->receivers);
     save_at_the_end(l);
 }
 
@@ -276,6 +296,7 @@ void lookout_free(struct lookout **at)
     history_free(&l->history);
     signals_free(&l->signals);
     alerts_free(&l->alerts);
+    receivers_free(&l->receivers);
     free(l->history_file);
     free(l);
 }
@@ -293,4 +314,9 @@ struct history *lookout_history(struct lookout *l)
 struct alerts *lookout_alerts(struct lookout *l)
 {
     return l->alerts;
+}
+
+struct receivers *lookout_receivers(struct lookout *l)
+{
+    return l->receivers;
 }

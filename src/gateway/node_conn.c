@@ -221,7 +221,7 @@ static struct node_conn *take_idle(struct node_conn *nc, struct exchange *x)
     return nc;
 }
 
-static enum fail tls_wanted(struct worker *w, bool tls, struct tls_context **out)
+enum fail worker_tls(struct worker *w, bool tls, struct tls_context **out)
 {
     const char *why = NULL;
 
@@ -237,7 +237,7 @@ static enum fail dial(struct node_conn *nc, const struct lease *to)
 {
     struct worker *w = nc->worker;
     struct tls_context *tls;
-    enum fail f = tls_wanted(w, to->node->url.tls, &tls);
+    enum fail f = worker_tls(w, to->node->url.tls, &tls);
 
     if (!f)
         f = conn_dial(&nc->conn, w->loop, &to->addr, tls, to->node->url.host, &events);

@@ -336,9 +336,10 @@ static enum step (*const by_route[ROUTE_COUNT])(struct exchange *x) = {
     [ROUTE_memory] = memory,         [ROUTE_cloud_status] = status,
     [ROUTE_reload] = reload,         [ROUTE_history] = ops_history,
     [ROUTE_requests] = ops_requests, [ROUTE_request] = ops_request,
-    [ROUTE_alerts] = ops_alerts,     [ROUTE_silences] = ops_silences,
-    [ROUTE_silence] = ops_silence,   [ROUTE_explain] = ops_explain,
-    [ROUTE_queue] = ops_queue,       [ROUTE_cache] = ops_cache,
+    [ROUTE_alerts] = ops_alerts,     [ROUTE_alerts_test] = ops_alerts_test,
+    [ROUTE_silences] = ops_silences, [ROUTE_silence] = ops_silence,
+    [ROUTE_explain] = ops_explain,   [ROUTE_queue] = ops_queue,
+    [ROUTE_cache] = ops_cache,
 };
 
 enum step ops_enter(struct exchange *x)

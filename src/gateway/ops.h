@@ -25,12 +25,13 @@ enum step ops_models(struct exchange *x);         /* GET /api/models */
 enum step ops_explain(struct exchange *x); /* POST /api/explain */
 enum step ops_queue(struct exchange *x);   /* GET /api/queue */
 /* ops_observe.c */
-enum step ops_history(struct exchange *x);  /* GET /api/history */
-enum step ops_requests(struct exchange *x); /* GET /api/requests */
-enum step ops_request(struct exchange *x);  /* GET /api/requests/{id} */
-enum step ops_alerts(struct exchange *x);   /* GET /api/alerts */
-enum step ops_silences(struct exchange *x); /* POST /api/alerts/silences */
-enum step ops_silence(struct exchange *x);  /* DELETE /api/alerts/silences/{id} */
+enum step ops_history(struct exchange *x);     /* GET /api/history */
+enum step ops_requests(struct exchange *x);    /* GET /api/requests */
+enum step ops_request(struct exchange *x);     /* GET /api/requests/{id} */
+enum step ops_alerts(struct exchange *x);      /* GET /api/alerts */
+enum step ops_alerts_test(struct exchange *x); /* POST /api/alerts/test */
+enum step ops_silences(struct exchange *x);    /* POST /api/alerts/silences */
+enum step ops_silence(struct exchange *x);     /* DELETE /api/alerts/silences/{id} */
 /* page.c */
 enum step page_enter(struct exchange *x); /* GET /dashboard, /dashboard/... */
 /* ops_cache.c */

@@ -1,5 +1,6 @@
 /* The metrics page: what the workers' meters counted, and gauges read from a snapshot at this moment. */
 #include "gateway/ops.h"
+#include "gateway/receivers.h"
 
 static void put_lock(struct metrics_page *p, struct gateway *g)
 {
@@ -122,6 +123,22 @@ static void put_alerts(struct metrics_page *p, struct gateway *g)
     alerts_each_rule(lookout_alerts(g->lookout), put_alert, p);
 }
 
+static void put_receivers(struct metrics_page *p, struct receivers *r)
+{
+    static const struct str kinds[] = { STR("webhook"), STR("alertmanager") },
+                            results[] = { STR("sent"), STR("failed"), STR("dropped") };
+
+    metrics_family(p, FAMILY_alert_sends);
+    for (unsigned k = 0; k < RECEIVER_KINDS; k++)
+        for (unsigned i = 0; i < RECEIVER_RESULTS; i++) {
+            struct metric_label l[2] = {
+                {"receiver", kinds[k]  },
+                { "result",  results[i]}
+            };
+            metrics_sample(p, FAMILY_alert_sends, l, 2, (double)receivers_count(r, k, i));
+        }
+}
+
 static void put_pool(const struct slab_count *c, void *arg)
 {
     struct metric_label l[2] = {
@@ -199,6 +216,7 @@ enum step ops_metrics(struct exchange *x)
     put_vram(&p, s);
     put_load(&p, g, s);
     put_alerts(&p, g);
+    put_receivers(&p, lookout_receivers(g->lookout));
     put_cache(&p, g);
     put_memory(&p, g);
     put_lock(&p, g);

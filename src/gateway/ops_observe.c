@@ -1,6 +1,9 @@
 /* What the gateway remembers, as its operators ask for it: history, requests, alerts. */
 #include "gateway/lookout.h"
 #include "gateway/ops.h"
+#include "gateway/receivers.h"
+
+#define TRIAL_LOOK MSEC(20)
 
 static struct lookout *lookout_of(const struct exchange *x)
 {
@@ -67,9 +70,50 @@ enum step ops_request(struct exchange *x)
 enum step ops_alerts(struct exchange *x)
 {
     struct text t = { 0 };
+    struct json_out j = { .to = &t };
 
-    alerts_render(lookout_alerts(lookout_of(x)), &t);
+    json_open(&j, '{');
+    alerts_json(lookout_alerts(lookout_of(x)), &j);
+    json_key(&j, "receivers");
+    receivers_json(lookout_receivers(lookout_of(x)), &j);
+    json_close(&j);
     return answer_json(x, 200, &t);
+}
+
+/* ---- the trial of receivers: begun by worker 0 with its next look, so it is looked at now and then ----------------
+ */
+
+static void trial_stops(struct exchange *x, enum fail why)
+{
+    struct trial *t = x->local;
+
+    trial_drop(&t);
+    x->local_stop = NULL;
+}
+
+static void look_at_trial(struct exchange *x)
+{
+    struct trial *trial = x->local;
+    struct text t = { 0 };
+    struct json_out j = { .to = &t };
+
+    if (!trial_is_over(trial)) {
+        exchange_pause(x, worker_now(x->worker) + TRIAL_LOOK, look_at_trial);
+        return;
+    }
+    trial_json(trial, &j);
+    trial_stops(x, OK);
+    exchange_wake(x, answer_json(x, 200, &t));
+}
+
+enum step ops_alerts_test(struct exchange *x)
+{
+    x->local = trial_new(lookout_receivers(lookout_of(x)));
+    if (!x->local)
+        return answer_fail(x, FAIL_no_memory, STR_NONE);
+    x->local_stop = trial_stops;
+    exchange_pause(x, worker_now(x->worker) + TRIAL_LOOK, look_at_trial);
+    return STEP_WAIT;
 }
 
 enum step ops_silences(struct exchange *x)

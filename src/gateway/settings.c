@@ -32,6 +32,7 @@ struct gateway_settings *gateway_settings_new(void)
     s->drain_grace = SECOND(5);
     s->queue_max_wait = SECOND(600);
     s->observe = true;
+    s->alerts_repeat = SECOND(4 * 3600);
     s->cache = rules_usual();
     s->cache.negative = 0; /* errors are passed on, not kept */
     s->coalesce = true;
@@ -130,6 +131,7 @@ enum fail settings_publish(struct gateway *g, struct gateway_settings *s)
     if (!r)
         return FAIL_no_memory;
     pthread_mutex_lock(&g->settings_lock);
+    s->serial = ++g->settings_serial;
     r->settings = atomic_exchange(&g->settings, s);
     r->next = g->retired;
     g->retired = r;

@@ -7,7 +7,14 @@
 #include "base/sys.h"
 #include "cache/rule.h"
 #include "fleet/model_rules.h"
+#include "observe/alert.h"
 
+#define RECEIVERS_MOST 8
+enum receiver_kind { RECEIVER_WEBHOOK, RECEIVER_ALERTMANAGER, RECEIVER_KINDS };
+struct receiver_spec {
+    enum receiver_kind kind;
+    struct str url; /* of an Alertmanager without /api/v2/alerts */
+};
 struct gateway_settings {
     struct arena arena; /* of the strings below */
     struct cors cors;
@@ -29,6 +36,12 @@ struct gateway_settings {
     struct str admin_key; /* empty: loopback only */
     struct str hosts;     /* comma list of further Host names that count as ours */
     bool metrics_public, observe;
+    struct receiver_spec receiver[RECEIVERS_MOST]; /* of alerts */
+    unsigned receivers;
+    nsec alerts_repeat;             /* a firing alert is told again that often */
+    struct alert_rule *alert_rules; /* the users', in the arena */
+    unsigned n_alert_rules;
+    uint64_t serial;    /* given when published: no two are the same */
     struct str summary; /* JSON object of the settings that are not default, for /api/status */
 
     _Atomic int pins[SYS_WORKERS_MAX];

@@ -34,6 +34,7 @@ struct alerts *alerts_new(nsec repeat)
     pthread_mutex_init(&a->lock, NULL);
     a->repeat = repeat;
     const struct alert_rule *rule = alert_rules_built_in(&a->rules);
+    a->built_in = a->rules;
     memcpy(a->rule, rule, a->rules * sizeof *rule);
     return a;
 }
@@ -46,15 +47,71 @@ void alerts_free(struct alerts **a)
     *a = NULL;
 }
 
-enum fail alerts_add_rule(struct alerts *a, const struct alert_rule *rule)
+static const struct alert_rule *rule_named(const struct alert_rule *v, unsigned n, const char *name)
 {
-    for (unsigned i = 0; i < a->rules; i++)
-        if (strcmp(a->rule[i].name, rule->name) == 0)
+    for (unsigned i = 0; i < n; i++)
+        if (strcmp(v[i].name, name) == 0)
+            return &v[i];
+    return NULL;
+}
+
+static enum fail judge_rules(const struct alerts *a, const struct alert_rule *rule, unsigned n)
+{
+    for (unsigned i = 0; i < n; i++)
+        if (rule_named(a->rule, a->built_in, rule[i].name) || rule_named(rule, i, rule[i].name))
             return FAIL_conflict;
-    if (a->rules == ALERT_RULES_MOST)
-        return FAIL_bad_setting;
-    a->rule[a->rules++] = *rule;
-    return OK;
+    return n > ALERT_RULES_USER ? FAIL_bad_setting : OK;
+}
+
+static bool is_used(const struct alerts *a, const struct alert_rule *r)
+{
+    for (unsigned i = 0; i < ALERTS_MOST; i++)
+        if (a->slot[i].key && a->slot[i].rule == r)
+            return true;
+    return false;
+}
+
+static void drop_gone_rules(struct alerts *a)
+{
+    for (unsigned i = a->built_in; i < a->rules; i++)
+        if (a->gone[i] && !is_used(a, &a->rule[i])) {
+            a->rule[i] = (struct alert_rule){ 0 };
+            a->gone[i] = false;
+        }
+}
+
+/* Its old place, or a free one. With more rules gone but not yet over than there are places, their alerts end now. */
+static unsigned place_of_rule(struct alerts *a, const char *name)
+{
+    for (unsigned i = a->built_in; i < a->rules; i++)
+        if (strcmp(a->rule[i].name, name) == 0)
+            return i;
+    for (unsigned i = a->built_in; i < a->rules; i++)
+        if (!*a->rule[i].name)
+            return i;
+    if (a->rules < ALERT_RULES_MOST)
+        return a->rules++;
+    for (unsigned i = 0; i < ALERTS_MOST; i++)
+        if (a->slot[i].key && a->gone[a->slot[i].rule - a->rule])
+            a->slot[i].key = 0;
+    drop_gone_rules(a);
+    return place_of_rule(a, name);
+}
+
+enum fail alerts_configure(struct alerts *a, nsec repeat, const struct alert_rule *rule, unsigned n)
+{
+    pthread_mutex_lock(&a->lock);
+    enum fail f = judge_rules(a, rule, n);
+    if (!f) {
+        a->repeat = repeat;
+        for (unsigned i = a->built_in; i < a->rules; i++)
+            a->gone[i] = *a->rule[i].name && !rule_named(rule, n, a->rule[i].name);
+        drop_gone_rules(a);
+        for (unsigned i = 0; i < n; i++)
+            a->rule[place_of_rule(a, rule[i].name)] = rule[i];
+    }
+    pthread_mutex_unlock(&a->lock);
+    return f;
 }
 
 /* --- silences --- */
@@ -241,7 +298,7 @@ static bool is_meant(const struct alert_rule *r, const struct alert_value *v)
 static void take_values(struct alerts *a, const struct alert_values *v, nsec now)
 {
     for (unsigned i = 0; i < a->rules; i++)
-        for (unsigned k = 0; k < v->n; k++)
+        for (unsigned k = 0; k < v->n && *a->rule[i].name && !a->gone[i]; k++)
             if (is_meant(&a->rule[i], &v->value[k]))
                 take_value(a, &a->rule[i], &v->value[k], now);
 }
@@ -327,5 +384,6 @@ void alerts_each_rule(struct alerts *a, void (*visit)(struct str name, unsigned 
             firing[a->slot[i].rule - a->rule]++;
     pthread_mutex_unlock(&a->lock);
     for (unsigned i = 0; i < a->rules; i++)
-        visit(str_of(a->rule[i].name), firing[i], arg);
+        if (*a->rule[i].name && !a->gone[i])
+            visit(str_of(a->rule[i].name), firing[i], arg);
 }

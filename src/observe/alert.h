@@ -32,6 +32,9 @@ enum alert_severity { ALERT_WARNING, ALERT_CRITICAL };
 enum alert_unit { ALERT_NUMBER, ALERT_SHARE, ALERT_MS };
 #define ALERT_NAME   56
 #define ALERT_LABELS 4
+struct alert_label {
+    char name[ALERT_NAME], value[ALERT_NAME];
+};
 struct alert_rule {
     char name[ALERT_NAME], value[ALERT_NAME];
     char node[ALERT_NAME], model[ALERT_NAME]; /* only of these; empty: of all */
@@ -42,9 +45,7 @@ struct alert_rule {
     nsec lasts, keeps, window; /* for_s, keep_s, window_s of observe/alert.def */
     char message[256];
     unsigned labels; /* further ones, for receivers */
-    struct {
-        char name[ALERT_NAME], value[ALERT_NAME];
-    } label[ALERT_LABELS];
+    struct alert_label label[ALERT_LABELS];
 };
 /* The rows of observe/alert.def. */
 const struct alert_rule *alert_rules_built_in(unsigned *out_n);
@@ -54,7 +55,8 @@ enum fail alert_rule_read(struct alert_rule *r, struct str text, struct str *out
 
 /* ---- the engine -------------------------------------------------------------------------------------------------- */
 #define ALERTS_MOST      256
-#define ALERT_RULES_MOST 96 /* built-in ones among them */
+#define ALERT_RULES_MOST 96 /* built-in ones, and those that have gone but are not over yet, among them */
+#define ALERT_RULES_USER 40
 #define ALERT_EVENTS     32
 #define ALERT_SILENCES   64
 enum alert_state { ALERT_INACTIVE, ALERT_PENDING, ALERT_FIRING, ALERT_RESOLVED };
@@ -68,7 +70,9 @@ struct alert {
     nsec silenced_until; /* 0: it is not */
     char name[ALERT_NAME], node[ALERT_NAME], model[ALERT_NAME];
     char message[512];
-    const struct alert_rule *rule; /* for its labels; stays */
+    enum alert_unit unit;
+    unsigned labels;
+    struct alert_label label[ALERT_LABELS];
 };
 enum alert_told { ALERT_FIRED, ALERT_REPEATED, ALERT_OVER };
 struct alert_event {
@@ -79,8 +83,10 @@ struct alerts;
 /* With the built-in rules. `repeat`: a firing alert is told again that often. NULL when memory is out. */
 struct alerts *alerts_new(nsec repeat);
 void alerts_free(struct alerts **a);
-/* A rule of the user's, copied; before the first evaluation. FAIL_conflict (name), FAIL_bad_setting (too many). */
-enum fail alerts_add_rule(struct alerts *a, const struct alert_rule *rule);
+/* The users' rules from now on, copied, and how often a firing alert is told again. What a rule that stays by its name
+ * has seen stays too; what fires by one that has gone is over. FAIL_conflict: a name is there twice; FAIL_bad_setting:
+ * too many; then nothing has changed. */
+enum fail alerts_configure(struct alerts *a, nsec repeat, const struct alert_rule *rule, unsigned n);
 /* Returns how many events were written to out[ALERT_EVENTS]. What finds no room there comes out the next time. */
 unsigned alerts_evaluate(struct alerts *a, nsec now, nsec wall, const struct alert_values *v, struct alert_event *out);
 /* Those that fire and are not silenced, for a receiver that wants to be reminded (Alertmanager); at most `most`. */
@@ -103,8 +109,8 @@ enum fail alerts_silence(struct alerts *a, struct alert_silence *s);
 bool alerts_unsilence(struct alerts *a, uint64_t id);
 
 /* ---- as JSON ----------------------------------------------------------------------------------------------------- */
-/* GET /api/alerts: {"alerts":[...],"silences":[...]}; firing ones first, then pending, then resolved. */
-void alerts_render(struct alerts *a, struct text *t);
+/* Two members of GET /api/alerts: "alerts":[...],"silences":[...]; firing ones first, then pending, then resolved. */
+void alerts_json(struct alerts *a, struct json_out *j);
 /* One alert:
  * {"id","name","state","severity","since","value","threshold","unit"?,"message","labels":{"node"?,"model"?,...},
  * "fired","ended","silenced_until"} */

@@ -73,7 +73,9 @@ void alert_of_slot(const struct alerts *a, const struct alert_slot *s, struct al
                            .ended = s->ended ? s->ended + a->ahead : 0,
                            .value = s->value,
                            .threshold = s->rule->threshold,
-                           .rule = s->rule };
+                           .unit = s->rule->unit,
+                           .labels = s->rule->labels };
+    memcpy(out->label, s->rule->label, sizeof out->label);
     nsec until = alert_silenced_until(a, s);
     out->silenced_until = until ? until + a->ahead : 0;
     memcpy(out->name, s->rule->name, sizeof out->name);
@@ -84,14 +86,12 @@ void alert_of_slot(const struct alerts *a, const struct alert_slot *s, struct al
 
 void alert_for_test(struct alert *out, nsec wall)
 {
-    static const struct alert_rule rule = { .name = "test" };
     *out = (struct alert){ .state = ALERT_FIRING,
                            .since = wall,
                            .fired = wall,
                            .value = 1,
                            .name = "test",
-                           .message = "this is a test of the alert receivers; nothing is wrong",
-                           .rule = &rule };
+                           .message = "this is a test of the alert receivers; nothing is wrong" };
 }
 
 /* --- one alert --- */
@@ -126,8 +126,8 @@ static void put_labels(struct json_out *j, const struct alert *a)
 {
     put_label(j, "node", a->node);
     put_label(j, "model", a->model);
-    for (unsigned i = 0; i < a->rule->labels; i++)
-        put_label(j, a->rule->label[i].name, a->rule->label[i].value);
+    for (unsigned i = 0; i < a->labels; i++)
+        put_label(j, a->label[i].name, a->label[i].value);
 }
 
 static void put_id(struct json_out *j, const struct alert *a)
@@ -147,7 +147,7 @@ void alert_json(struct json_out *j, const struct alert *a)
     put_time(j, "since", a->since);
     put_number(j, "value", a->value);
     put_number(j, "threshold", a->threshold);
-    if (a->rule->unit == ALERT_MS)
+    if (a->unit == ALERT_MS)
         record_json_text(j, "unit", STR("ms"));
     record_json_text(j, "message", str_of(a->message));
     json_key(j, "labels");
@@ -184,20 +184,17 @@ static void put_silences(struct alerts *a, struct json_out *j)
     json_close(j);
 }
 
-void alerts_render(struct alerts *a, struct text *t)
+void alerts_json(struct alerts *a, struct json_out *j)
 {
-    struct json_out j = { .to = t };
-    json_open(&j, '{');
-    json_key(&j, "alerts");
-    json_open(&j, '[');
+    json_key(j, "alerts");
+    json_open(j, '[');
     pthread_mutex_lock(&a->lock);
-    put_state(a, &j, ALERT_FIRING);
-    put_state(a, &j, ALERT_PENDING);
-    put_state(a, &j, ALERT_RESOLVED);
-    json_close(&j);
-    put_silences(a, &j);
+    put_state(a, j, ALERT_FIRING);
+    put_state(a, j, ALERT_PENDING);
+    put_state(a, j, ALERT_RESOLVED);
+    json_close(j);
+    put_silences(a, j);
     pthread_mutex_unlock(&a->lock);
-    json_close(&j);
 }
 
 /* --- receivers --- */

@@ -24,9 +24,10 @@ struct alerts {
     pthread_mutex_t lock;
     nsec repeat;
     nsec ahead; /* of the wall clock over the monotonic one, at the last evaluation; moments below are monotonic */
-    unsigned rules, silences;
+    unsigned rules, built_in, silences; /* the last ones of the rules may be free places */
     uint64_t next_silence;
-    struct alert_rule rule[ALERT_RULES_MOST];
+    struct alert_rule rule[ALERT_RULES_MOST]; /* without a name: free */
+    bool gone[ALERT_RULES_MOST];              /* watched no more; free when no slot is left */
     struct alert_silence silence[ALERT_SILENCES];
     struct alert_slot slot[ALERTS_MOST];
 };

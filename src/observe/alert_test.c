@@ -29,7 +29,7 @@ static const struct alert_rule hot = { .name = "hot",
 static int each_begin(void **state)
 {
     alerts = alerts_new(REPEAT);
-    return alerts && !alerts_add_rule(alerts, &hot) ? 0 : -1;
+    return alerts && !alerts_configure(alerts, REPEAT, &hot, 1) ? 0 : -1;
 }
 
 static int each_end(void **state)
@@ -277,8 +277,7 @@ static void a_rule_of_ones_own(void **state)
     struct alert_rule r = { .name = "gpu2_warm", .labels = 1, .label = { { "team", "ml" } } };
     struct str fault;
     assert_int_equal(alert_rule_read(&r, STR("heat{node=\"gpu2\"} > 5"), &fault), OK);
-    assert_int_equal(alerts_add_rule(alerts, &r), OK);
-    assert_int_equal(alerts_add_rule(alerts, &r), FAIL_conflict);
+    assert_int_equal(alerts_configure(alerts, REPEAT, &r, 1), OK);
     say("gpu2", 6);
     assert_int_equal(at(0, 6), 1); /* at once, gpu2 alone */
     assert_string_equal(event[0].alert.name, "gpu2_warm");
@@ -288,14 +287,46 @@ static void a_rule_of_ones_own(void **state)
     alert_json(&j, &event[0].alert);
     assert_true(str_find(text_str(&t), STR("\"labels\":{\"node\":\"gpu2\",\"team\":\"ml\"}")) > 0);
     text_free(&t);
-    for (int i = 0; i < ALERT_RULES_MOST; i++) {
-        snprintf(r.name, sizeof r.name, "rule-%d", i);
-        if (alerts_add_rule(alerts, &r)) {
-            assert_int_equal(alerts_add_rule(alerts, &r), FAIL_bad_setting);
-            return;
-        }
+}
+
+static void rules_that_cannot_be(void **state)
+{
+    static struct alert_rule r[ALERT_RULES_USER + 1];
+    for (int i = 0; i <= ALERT_RULES_USER; i++) {
+        r[i] = hot;
+        snprintf(r[i].name, sizeof r[i].name, "rule-%d", i);
     }
-    fail();
+    assert_int_equal(alerts_configure(alerts, REPEAT, r, ALERT_RULES_USER + 1), FAIL_bad_setting);
+    strcpy(r[1].name, "rule-0");
+    assert_int_equal(alerts_configure(alerts, REPEAT, r, 2), FAIL_conflict);
+    strcpy(r[1].name, "node_down");
+    assert_int_equal(alerts_configure(alerts, REPEAT, r, 2), FAIL_conflict);
+    assert_int_equal(steady(0, 5, 11), 1); /* the old ones still hold */
+    assert_string_equal(event[0].alert.name, "hot");
+}
+
+/* A rule that is changed goes on; one that has gone is over, and its place can be taken often. */
+static void rules_that_change(void **state)
+{
+    struct alert_rule r = hot;
+    assert_int_equal(steady(0, 5, 11), 1);
+    r.clear = 12;
+    assert_int_equal(alerts_configure(alerts, REPEAT, &r, 1), OK);
+    assert_int_equal(steady(6, 8, 11), 1);
+    assert_int_equal(event[0].told, ALERT_OVER);
+    r = hot;
+    assert_int_equal(alerts_configure(alerts, REPEAT, &r, 1), OK);
+    assert_int_equal(steady(9, 14, 11), 1);
+    assert_int_equal(alerts_configure(alerts, REPEAT, NULL, 0), OK);
+    assert_int_equal(steady(15, 17, 11), 1);
+    assert_int_equal(event[0].told, ALERT_OVER);
+    for (int64_t s = 24; s < 2000; s++) {
+        snprintf(r.name, sizeof r.name, "hot-%d", (int)s);
+        assert_int_equal(alerts_configure(alerts, REPEAT, &r, 1), OK);
+        unsigned n = at(s, 11);
+        for (unsigned i = 0; i < n; i++)
+            assert_int_equal(event[i].told, ALERT_OVER);
+    }
 }
 
 /* --- as JSON --- */
@@ -311,7 +342,10 @@ static void count_rule(struct str name, unsigned firing, void *arg)
 static void assert_names(const char *expected)
 {
     struct text t = { 0 }, got = { 0 };
-    alerts_render(alerts, &t);
+    struct json_out whole = { .to = &t };
+    json_open(&whole, '{');
+    alerts_json(alerts, &whole);
+    json_close(&whole);
     struct json_walk w = json_walk(json_get(json_parse(text_str(&t), NULL), STR("alerts")));
     while (json_next(&w)) {
         text_put(&got, json_get(json_get(w.value, STR("labels")), STR("node")).raw);
@@ -445,6 +479,8 @@ int main(void)
         EACH(memory_that_is_out),
         EACH(reading_rules),
         EACH(a_rule_of_ones_own),
+        EACH(rules_that_cannot_be),
+        EACH(rules_that_change),
         EACH(those_that_fire_come_first),
         EACH(the_bodies_receivers_get),
         EACH(a_test_alert),
