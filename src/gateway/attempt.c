@@ -9,6 +9,8 @@
 #include "gateway/flight.h"
 #include "gateway/gateway_private.h"
 
+#define TOKEN_MOST KIB(4) /* what comes in larger reads is not a stream of tokens */
+
 /* ---- letting go -------------------------------------------------------------------------------------------------- */
 
 /* The lease goes back with how it ended, in the same call that teaches the fleet. */
@@ -350,9 +352,20 @@ static void take_read(struct node_conn *nc, ssize_t n)
         take_in(nc, nc->worker->scratch, (size_t)n);
 }
 
+static void count_read(struct node_conn *nc, ssize_t n)
+{
+    if (nc->state != NODE_CONN_BODY || n <= 0)
+        return;
+    nc->small_reads = (size_t)n < TOKEN_MOST ? nc->small_reads + 1 : 0;
+    node_conn_listen(nc);
+}
+
 void attempt_readable(struct node_conn *nc)
 {
-    take_read(nc, conn_read(&nc->conn, nc->worker->scratch, SCRATCH_BYTES));
+    ssize_t n = conn_read(&nc->conn, nc->worker->scratch, SCRATCH_BYTES);
+
+    count_read(nc, n);
+    take_read(nc, n);
 }
 
 void attempt_rest(struct exchange *x)
@@ -379,7 +392,7 @@ bool attempt_gather(struct exchange *x)
     n = conn_read(&nc->conn, nc->worker->scratch, SCRATCH_BYTES);
     if (n == 0) {
         nc->resting = false;
-        conn_watch(&nc->conn, SOCK_READ);
+        node_conn_listen(nc);
     }
     take_read(nc, n);
     return n > 0;
@@ -396,5 +409,5 @@ void attempt_resume(struct exchange *x)
     if (!nc || !nc->paused)
         return;
     nc->paused = nc->resting = false;
-    conn_watch(&nc->conn, SOCK_READ);
+    node_conn_listen(nc);
 }

@@ -6,9 +6,10 @@
  * an idle fleet holds few descriptors. */
 #include "gateway/gateway_private.h"
 
-#define PEAK_SLOTS 10 /* seconds */
-#define SPARE      2
-#define SILENCE    SECOND(10) /* of a stream whose node is down */
+#define PEAK_SLOTS   10 /* seconds */
+#define SPARE        2
+#define FIRST_TOKENS 8
+#define SILENCE      SECOND(10) /* of a stream whose node is down */
 
 struct node_pool {
     uint64_t node_id;
@@ -142,9 +143,9 @@ void node_conn_release(struct node_conn *nc)
         return;
     }
     nc->x = NULL;
-    if (nc->paused || nc->resting)
-        conn_watch(&nc->conn, SOCK_READ);
     nc->paused = nc->resting = false;
+    nc->small_reads = 0;
+    node_conn_listen(nc);
     if (!nc->ended) { /* proven whole, but the wire has not said so yet */
         nc->state = NODE_CONN_TAIL;
         node_conn_deadline(nc, worker_now(nc->worker) + SECOND(2), FAIL_inter_chunk_timeout);
@@ -152,6 +153,12 @@ void node_conn_release(struct node_conn *nc)
     }
     busy_ends(nc);
     idle_begins(nc);
+}
+
+/* The first tokens are in a hurry; those that follow may share a wake-up with other streams'. */
+void node_conn_listen(struct node_conn *nc)
+{
+    conn_watch(&nc->conn, nc->small_reads < FIRST_TOKENS ? SOCK_READ : SOCK_READ | SOCK_LAZY);
 }
 
 /* ---- the clock --------------------------------------------------------------------------------------------------- */

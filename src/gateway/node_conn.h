@@ -21,8 +21,9 @@ struct node_conn {
     struct list link;   /* pool's idle list, newest first, or busy list */
     enum node_conn_state state;
     bool reused, keep_alive, got_byte, paused;
-    bool ended;   /* the answer's wire end has come */
-    bool resting; /* not read until the client's millisecond is over */
+    bool ended;           /* the answer's wire end has come */
+    bool resting;         /* not read until the client's millisecond is over */
+    unsigned small_reads; /* of the body, in a row: a stream of tokens */
     struct http_body body;
     struct buf in;      /* an unfinished head */
     struct timer timer; /* lazy: looks at deadline when it fires */
@@ -40,6 +41,8 @@ struct node_conn *node_conn_take(struct exchange *x, bool fresh, enum fail *why)
 void node_conn_release(struct node_conn *nc);
 /* Close now; x is detached. */
 void node_conn_drop(struct node_conn *nc);
+/* Reads on: lazily, once it is a stream of tokens. */
+void node_conn_listen(struct node_conn *nc);
 void node_conn_deadline(struct node_conn *nc, nsec due, enum fail late);
 /* Close idle ones, and those whose answer is proven, at the end of the worker. */
 void node_conns_close_idle(struct worker *w);

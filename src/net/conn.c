@@ -137,7 +137,8 @@ static unsigned needs(const struct conn *c)
 
 static void update_watch(struct conn *c)
 {
-    sock_watch(&c->sock, needs(c));
+    unsigned bits = needs(c);
+    sock_watch(&c->sock, bits & SOCK_WRITE ? bits : bits | (c->watching & SOCK_LAZY));
 }
 
 static bool tls_can_read(const struct conn *c)

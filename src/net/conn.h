@@ -42,7 +42,8 @@ enum fail conn_dial(struct conn *c, struct loop *l, const struct addr *to, struc
 /* Accepted: watches nothing at first. `opened` follows with TLS only. FAIL_no_memory closes the handle. */
 enum fail conn_adopt(struct conn *c, struct loop *l, int handle, const struct addr *from, struct tls_context *tls,
                      const struct conn_events *on);
-/* SOCK_READ: `readable` when bytes or EOF are there. SOCK_HUP: only `hung_up`. 0: neither (nothing is noticed). */
+/* SOCK_READ: `readable` when bytes or EOF are there; with SOCK_LAZY a little late when many are. SOCK_HUP: only
+ * `hung_up`. 0: neither (nothing is noticed). */
 void conn_watch(struct conn *c, unsigned what);
 struct addr conn_peer(const struct conn *c);
 /* Why the handshake failed, in OpenSSL's words ("self-signed certificate"); until conn_close. "" if nothing is known.

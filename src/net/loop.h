@@ -2,9 +2,9 @@
  *
  * A loop belongs to one worker and one thread; everything here is called on that thread except loop_post and what says
  * so. Two implementations: library net_world (libuv; sockets through uv_poll, so that reads and writes stay ours:
- * loop_uv.c, sock_uv.c, listener_uv.c, lane.c) and test/play/loop_sim.c (simulated network and clock; a seed decides
- * order and delays). No uv_ name appears above net_world. Completions come from the loop, never from inside the call
- * that started them.
+ * loop_uv.c, sock_uv.c, lazy_uv.c, listener_uv.c, lane.c) and test/play/loop_sim.c (simulated network and clock; a seed
+ * decides order and delays). No uv_ name appears above net_world. Completions come from the loop, never from inside the
+ * call that started them.
  *
  * A turn: wait; socket, listener and signal events in any order; then mails and finished jobs; then timers; then
  * each_turn. What those three post to this loop or set for now happens in the next turn, which does not wait. */
@@ -43,7 +43,7 @@ void loop_timer_set(struct loop *l, struct timer *t, nsec due);
 void loop_timer_cancel(struct loop *l, struct timer *t);
 
 /* ---- sockets ---------------------------------------------------------------------------------------------------- */
-enum { SOCK_READ = 1, SOCK_WRITE = 2, SOCK_HUP = 4 };
+enum { SOCK_READ = 1, SOCK_WRITE = 2, SOCK_HUP = 4, SOCK_LAZY = 8 };
 /* A non-blocking stream socket, embedded in its owner. Level-triggered: `ready` is called each turn while what is
  * watched holds, at most once per turn with all bits that hold, and never with one that is not watched. On an error of
  * the socket every watched bit is reported: reading, or sock_dialed, then tells. After sock_close the struct is dead at
@@ -61,7 +61,8 @@ enum fail sock_dial(struct loop *l, struct sock *s, const struct addr *to, void 
 enum fail sock_dialed(struct sock *s);
 /* What to be told of from now on: bits of SOCK_READ | SOCK_WRITE | SOCK_HUP (peer closed its side or reset, while not
  * reading; unread bytes do not matter). Cheap when nothing changes, and between SOCK_READ, SOCK_HUP and 0 while no
- * bytes come. 0 = nothing. */
+ * bytes come. 0 = nothing. With SOCK_LAZY what is watched may be told a millisecond or two late when many sockets are
+ * watched so and busy: several then share one wake-up. Entering and leaving that state costs a few system calls. */
 void sock_watch(struct sock *s, unsigned events);
 /* > 0 bytes read; 0 = nothing there now; -1 = the peer has closed its side (FIN); -2 = reset or other error. Bytes that
  * came before a FIN or reset are read first. room > 0. */

@@ -255,6 +255,7 @@ struct loop *loop_new(unsigned no)
     if (!l)
         return NULL;
     *l = (struct loop){ .no = no, .alarm_due = NEVER, .wall_read_at = -SECOND(2), .jobs_done.deliver = loop_jobs_done };
+    lazy_init(l);
     if (!fill(l)) {
         free(l);
         return NULL;
@@ -286,6 +287,7 @@ void loop_free(struct loop **l)
     if (!gone)
         return;
     assume(gone->watches == 0 && gone->jobs == 0);
+    lazy_close(gone);
     assume(timers_next(&gone->timers) == NEVER && only_our_own_mail_is_left(gone));
     uv_prepare_stop(&gone->turn_end);
     uv_walk(&gone->uv, close_handle, NULL);

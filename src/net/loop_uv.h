@@ -15,6 +15,16 @@ struct signal_watch {
     void *arg;
 };
 
+/* Sockets whose events may wait for each other (lazy_uv.c). */
+struct lazy {
+    int epoll; /* -1: nobody has been lazy yet */
+    uv_poll_t poll;
+    struct timer tick; /* pending: the clock serves them, and `poll` is stopped */
+    nsec served;
+    unsigned in_a_row;   /* wake-ups for them that came soon after the one before */
+    unsigned idle_ticks; /* that found nothing */
+};
+
 struct loop {
     uv_loop_t uv;
     uv_prepare_t turn_end;
@@ -28,6 +38,7 @@ struct loop {
     nsec now;
     nsec wall_offset, wall_read_at;
     struct timers timers;
+    struct lazy lazy;
     void (*each_turn)(void *arg);
     void *each_turn_arg;
     struct signal_watch signals[SIGNALS_MAX];
@@ -54,8 +65,18 @@ struct watch {
     int fd;
     unsigned wanted;     /* SOCK_ bits the owner asked for */
     unsigned registered; /* what epoll knows */
+    bool lazy;           /* it is the lazy ones' epoll that knows */
     struct addr peer;
 };
+/* What epoll has found: told to the owner if it is wanted, else not asked for again. */
+void watch_tell(struct watch *w, unsigned came);
+
+/* lazy_uv.c */
+void lazy_init(struct loop *l);
+void lazy_close(struct loop *l);
+/* Has the lazy ones' epoll look for `bits` (0: no more) instead of w->registered. False if the system refuses. */
+bool lazy_register(struct watch *w, unsigned bits);
+
 /* The pool of watches lives as long as any loop. */
 void watch_pool_ref(void);
 void watch_pool_unref(void);

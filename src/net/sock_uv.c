@@ -11,6 +11,8 @@
  * that nobody wants. A keep-alive connection goes READ -> HUP -> READ with each request and never calls epoll_ctl.
  * Interest in writing is dropped at once, since a socket is nearly always writable.
  *
+ * Lazy ones are registered in an epoll set of their own (lazy_uv.c).
+ *
  * On EPOLLERR libuv stops the handle and reports an error instead of events; we tell the owner all it watches, and
  * register again if it does not close: level-triggered to the end. */
 #include "net/loop_uv.h"
@@ -65,18 +67,39 @@ static void on_poll(uv_poll_t *h, int status, int events);
 static void watch_register(struct watch *w)
 {
     unsigned bits = w->wanted & SOCK_READ ? w->wanted | SOCK_HUP : w->wanted;
+    if (w->lazy && lazy_register(w, bits)) {
+        w->registered = bits;
+        return;
+    }
+    w->lazy = false;
     w->registered = bits;
     int error = bits ? uv_poll_start(&w->poll, uv_events(bits), on_poll) : uv_poll_stop(&w->poll);
     assume(!error);
+}
+
+/* From one epoll set to the other. */
+static void watch_move(struct watch *w)
+{
+    if (w->lazy)
+        lazy_register(w, 0);
+    else
+        uv_poll_stop(&w->poll);
+    w->registered = 0;
+    w->lazy = !w->lazy;
 }
 
 static void on_poll(uv_poll_t *h, int status, int events)
 {
     struct watch *w = CONTAINER(h, struct watch, poll);
     loop_wakes(w->loop);
-    unsigned wanted_came = bits_of(status, events) & w->wanted;
     if (status < 0)
         w->registered = 0;
+    watch_tell(w, bits_of(status, events));
+}
+
+void watch_tell(struct watch *w, unsigned came)
+{
+    unsigned wanted_came = came & w->wanted;
     if (wanted_came)
         w->sock->ready(w->sock, wanted_came);
     bool narrow = !wanted_came, stopped = w->registered == 0 && w->wanted;
@@ -87,9 +110,11 @@ static void on_poll(uv_poll_t *h, int status, int events)
 void sock_watch(struct sock *s, unsigned events)
 {
     struct watch *w = s->watch;
-    w->wanted = events;
-    bool lacks = events & ~w->registered;
-    bool would_spin = w->registered & ~events & SOCK_WRITE;
+    w->wanted = events & ALL_EVENTS;
+    if (events & SOCK_LAZY ? !w->lazy : w->lazy && w->wanted & (SOCK_READ | SOCK_WRITE))
+        watch_move(w);
+    bool lacks = w->wanted & ~w->registered;
+    bool would_spin = w->registered & ~w->wanted & SOCK_WRITE;
     if (lacks || would_spin)
         watch_register(w);
 }

@@ -120,7 +120,7 @@ void sock_watch(struct sock *s, unsigned events)
 {
     struct watch *w = s->watch;
     loop_own_thread(w->loop);
-    w->watching = events;
+    w->watching = events & ~SOCK_LAZY;
     if (what_holds(w))
         make_hot(w);
 }
