@@ -26,6 +26,7 @@ struct replay_to {
     bool stream;
     bool wants_usage; /* stream_options.include_usage */
     struct str model; /* as the client has it in its request: a JSON string, quotes included; lent */
+    bool as_it_was;   /* on the same route and in the same shape: times and ids too */
     nsec wall;        /* now */
     uint64_t chance;  /* for ids; the same for all records of one answer */
 };

@@ -66,8 +66,10 @@ static void put_value(struct patch *p, enum change change, struct str value)
 }
 
 /* Not what would be an insertion, nor of a type that is not ours. */
-static bool is_to_change(enum change change, struct json v)
+static bool is_to_change(const struct replay *r, enum change change, struct json v)
 {
+    if (change == KEEP || change == USAGE || change == WITHIN || (change != MODEL && r->to.as_it_was && r->same))
+        return false;
     return change == SECONDS ? v.kind == JSON_NUMBER : v.kind == JSON_STRING && v.raw.n > 2;
 }
 
@@ -83,7 +85,7 @@ static void patch_object(struct patch *p, struct str object, bool inner)
             drop_member(p, before, first, w.rest);
         else if (change == WITHIN && !inner && w.value.kind == JSON_OBJECT)
             patch_object(p, w.value.raw, true);
-        else if (change != KEEP && change != USAGE && change != WITHIN && is_to_change(change, w.value))
+        else if (is_to_change(p->r, change, w.value))
             put_value(p, change, w.value.raw);
         before = w.value.raw.p + w.value.raw.n;
     }

@@ -36,6 +36,11 @@
 #define MODELS                                                                                                         \
     "{\"models\":[" MODEL(BACKEND_CHAT) "," MODEL(BACKEND_PACED) "," MODEL(BACKEND_BURST) "," MODEL(BACKEND_HELD) "]}"
 
+#define ANSWER                                                                                                         \
+    "{\"model\":\"chat\",\"created_at\":\"2025-11-23T06:55:36.148123456Z\",\"message\":{\"role\":\"assistant\","       \
+    "\"content\":\"[simulated] The capital of France is Paris.\"},\"done\":true,\"done_reason\":\"stop\","             \
+    "\"total_duration\":192761803,\"load_duration\":1603624,\"prompt_eval_count\":160,"                                \
+    "\"prompt_eval_duration\":18839609,\"eval_count\":8,\"eval_duration\":123829}"
 static const struct page {
     const char *path, *body;
 } pages[] = {
@@ -44,13 +49,9 @@ static const struct page {
     { "/api/version", "{\"version\":\"0.12.3\"}"},
     { "/api/tags",    MODELS                    },
     { "/api/ps",      MODELS                    },
+    { "/hit",         ANSWER                    }, /* for caches of what is got */
 };
 
-#define ANSWER                                                                                                         \
-    "{\"model\":\"chat\",\"created_at\":\"2025-11-23T06:55:36.148123456Z\",\"message\":{\"role\":\"assistant\","       \
-    "\"content\":\"[simulated] The capital of France is Paris.\"},\"done\":true,\"done_reason\":\"stop\","             \
-    "\"total_duration\":192761803,\"load_duration\":1603624,\"prompt_eval_count\":160,"                                \
-    "\"prompt_eval_duration\":18839609,\"eval_count\":8,\"eval_duration\":123829}"
 #define RECORD                                                                                                         \
     "{\"model\":\"paced\",\"created_at\":\"2025-11-23T06:55:36.148123456Z\",\"message\":{\"role\":\"assistant\","      \
     "\"content\":\" Paris\"},\"done\":false}\n"

@@ -1,9 +1,11 @@
-/* The store by itself, without sockets: three questions.
+/* The store by itself: three questions.
  *
  *      ratio    each request a look, each miss a flight that ends well at once. By number: every value weighs the same,
  *               no item cap, no admission, as in the literature. By bytes: values of 1 to 16 KiB, all memory counted.
  *      worth    dear small answers by Zipf's law, swept by cheap large ones: GPU-seconds saved with admission, and
  * without threads  gets and sets, ours and a locked LRU in turn (bench/cache_race.h)
+ *
+ * and one with them: what a hit costs over the wire, beside nginx (bench/cache_hit.h).
  *
  * Every round has other seeds for shards and sizes. Without --trace the workloads are drawn from seeds, and the traces
  * with published ratios are taken from OLLAMAMAX_TRACES if that is set. Ratios of one implementation say little: the
@@ -11,6 +13,7 @@
 #include "bench/cache_bench.h"
 
 #include "base/sys.h"
+#include "bench/cache_hit.h"
 #include "bench/cache_race.h"
 #include "bench/key_trace.h"
 #include "cache/cache.h"
@@ -48,6 +51,15 @@ enum other_row {
     COUNTED_4,
     HIT_OURS,
     HIT_LRU,
+    WIRE_CPU,
+    WIRE_CPU_NGINX,
+    WIRE_CPU_SHARE,
+    WIRE_P99,
+    WIRE_P99_NGINX,
+    WIRE_P99_SHARE,
+    WIRE_P50,
+    WIRE_P50_NGINX,
+    WIRE_FAILED,
     OTHER_ROWS
 };
 static const struct promise ratio_promises[RATIO_ROWS] = {
@@ -75,6 +87,15 @@ static const struct promise other_promises[OTHER_ROWS] = {
     [COUNTED_4] = { "four_threads_lru_counted", "  LRU, references",   "M/s",   OF_NOTHING, AT_MOST,  0,   0},
     [HIT_OURS] = { "hit_ns",                   "CPU of a hit",        "ns",    OF_NOTHING, AT_MOST,  0,   0},
     [HIT_LRU] = { "hit_ns_lru",               "  locked LRU",        "ns",    OF_NOTHING, AT_MOST,  0,   0},
+    [WIRE_CPU] = { "wire_cpu_us",              "CPU of a POST's hit", "us",    OF_NOTHING, AT_MOST,  0,   0},
+    [WIRE_CPU_NGINX] = { "wire_cpu_us_nginx",        "  nginx, a GET's",    "us",    OF_NOTHING, AT_MOST,  0,   0},
+    [WIRE_CPU_SHARE] = { "wire_cpu_share",           "  of nginx's",        "x",     OF_ITSELF,  AT_MOST,  0.7, 0},
+    [WIRE_P99] = { "wire_p99_us",              "p99 of a POST's hit", "us",    OF_NOTHING, AT_MOST,  0,   0},
+    [WIRE_P99_NGINX] = { "wire_p99_us_nginx",        "  nginx, a GET's",    "us",    OF_NOTHING, AT_MOST,  0,   0},
+    [WIRE_P99_SHARE] = { "wire_p99_share",           "  of nginx's",        "x",     OF_ITSELF,  AT_MOST,  1,   0},
+    [WIRE_P50] = { "wire_p50_us",              "p50 of a POST's hit", "us",    OF_NOTHING, AT_MOST,  0,   0},
+    [WIRE_P50_NGINX] = { "wire_p50_us_nginx",        "  nginx, a GET's",    "us",    OF_NOTHING, AT_MOST,  0,   0},
+    [WIRE_FAILED] = { "wire_failed",              "failed answers",      "1",     OF_ITSELF,  AT_MOST,  0,   0},
 };
 static const struct size {
     size_t requests;
@@ -344,6 +365,43 @@ static enum fail walk_race(struct cache_bench *b)
     return OK;
 }
 
+/* ---- over the wire ----------------------------------------------------------------------------------------------- */
+
+static void note_wire(struct cache_bench *b, const struct cache_hit_sample *ours, const struct cache_hit_sample *nginx)
+{
+    note_other(b, WIRE_CPU, ours->cpu_us);
+    note_other(b, WIRE_CPU_NGINX, nginx->cpu_us);
+    note_other(b, WIRE_CPU_SHARE, ours->cpu_us / nginx->cpu_us);
+    note_other(b, WIRE_P99, ours->p99_us);
+    note_other(b, WIRE_P99_NGINX, nginx->p99_us);
+    note_other(b, WIRE_P99_SHARE, ours->p99_us / nginx->p99_us);
+    note_other(b, WIRE_P50, ours->p50_us);
+    note_other(b, WIRE_P50_NGINX, nginx->p50_us);
+    note_other(b, WIRE_FAILED, (double)(ours->failed + nginx->failed));
+}
+
+/* Who goes first changes with each round. */
+static enum fail walk_wire(struct cache_bench *b)
+{
+    struct cache_hit h;
+    struct cache_hit_sample s[WAYS];
+    enum fail f = cache_hit_open(&h, b->options);
+
+    for (b->round = 0; b->round < b->report->rounds && !f; b->round++) {
+        tell(b, "hits over the wire");
+        enum way_id first = b->round % 2 ? WAY_NGINX : WAY_OURS;
+        f = cache_hit_run(&h, first, b->round, &s[first]);
+        enum way_id second = WAY_OURS + WAY_NGINX - first;
+        f = f ? f : cache_hit_run(&h, second, b->round, &s[second]);
+        if (!f)
+            note_wire(b, &s[WAY_OURS], &s[WAY_NGINX]);
+    }
+    if (!f)
+        report_fact(b->report, "wire", "%.0f hits/s on 16 connections, 1 KB up, 310 bytes down", h.rate);
+    cache_hit_close(&h);
+    return f;
+}
+
 /* ---- workloads --------------------------------------------------------------------------------------------------- */
 
 /* S3-FIFO with a small queue of 10 %, counters of two bits, promotion at two hits, a ghost as long as the main queue.
@@ -439,5 +497,6 @@ enum fail cache_bench_run(const struct bench_options *options, struct report *ou
             f = walk_workload(&b, w);
         f = f ? f : walk_worth(&b);
     }
-    return f ? f : walk_race(&b);
+    f = f ? f : walk_race(&b);
+    return f ? f : walk_wire(&b);
 }

@@ -54,9 +54,15 @@ static const char nginx_configuration[] =
     "  client_body_temp_path @directory@/nginx_body; proxy_temp_path @directory@/nginx_proxy;\n"
     "  fastcgi_temp_path @directory@/nginx_fastcgi; uwsgi_temp_path @directory@/nginx_uwsgi; scgi_temp_path "
     "@directory@/nginx_scgi;\n"
+    "  proxy_cache_path @directory@/nginx_cache keys_zone=hits:4m inactive=1h use_temp_path=off;\n"
+    "  open_file_cache max=100 inactive=1h; open_file_cache_valid 1h;\n"
     "  upstream node { server 127.0.0.1:@node@; keepalive 256; keepalive_requests 1000000000; }\n"
     "  server {\n"
     "    listen 127.0.0.1:@port@ backlog=4096;\n"
+    "    location = /hit {\n"
+    "      proxy_pass http://node; proxy_http_version 1.1; proxy_set_header Connection \"\";\n"
+    "      proxy_cache hits; proxy_cache_valid 200 1h;\n"
+    "    }\n"
     "    location / {\n"
     "      proxy_pass http://node; proxy_http_version 1.1; proxy_set_header Connection \"\";\n"
     "      proxy_buffering off; proxy_read_timeout 300s;\n"
@@ -71,7 +77,7 @@ static const struct plan plans[WAYS] = {
                     .ready = "/readyz",
                     .arguments = { "serve", "--listen", "127.0.0.1:@port@", "--workers", "1", "--node",
                                   "http://127.0.0.1:@node@,name=bench,slots=0,kind=ollama", "--log-access", "off",
-                                  "--log-level", "warn" } },
+                                  "--log-level", "warn", "--cache-ttl", "1h" } },
     [WAY_HAPROXY] = { .name = "haproxy",
                     .programs = { "/usr/sbin/haproxy", "/usr/local/sbin/haproxy" },
                     .version_flag = "-v",

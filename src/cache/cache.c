@@ -241,10 +241,14 @@ static void add(_Atomic uint64_t *n, uint64_t more)
         atomic_fetch_add_explicit(n, more, memory_order_relaxed);
 }
 
-void cache_tally_saved(struct cache *c, uint8_t class, double saved_s)
+void cache_tally_saved(struct cache *c, uint8_t class, const struct entry *e, unsigned times)
 {
-    if (saved_s > 0)
-        add(&tally_of(c, class)->saved_ns, (uint64_t)(saved_s * 1e9));
+    struct tally_count *n = tally_of(c, class);
+
+    if (e->saved_s > 0)
+        add(&n->saved_ns, (uint64_t)(e->saved_s * times * 1e9));
+    if (e->saved_tokens)
+        add(&n->saved_tokens, (uint64_t)e->saved_tokens * times);
 }
 
 /* Who leads has missed. */
@@ -266,7 +270,7 @@ static void count(struct probe *p, uint64_t hash, enum cache_found found)
     add(counter_of(n, found), 1);
     if (found != CACHE_HIT && found != CACHE_STALE)
         return;
-    cache_tally_saved(p->c, p->ask->class, p->e->saved_s);
+    cache_tally_saved(p->c, p->ask->class, p->e, 1);
     if (p->e->negative)
         add(&n->negative, 1);
 }

@@ -74,6 +74,7 @@ struct cache_keep {
     uint64_t random;                 /* this: answers of one moment do not end in one */
     nsec age;                        /* that it has already (from another gateway) */
     double saved_s;                  /* GPU-seconds each hit spares; 0: not known */
+    uint32_t saved_tokens;           /* and tokens that no node has to write */
     uint64_t tags[CACHE_TAGS];       /* cache_tag of its model and nodes; 0: none */
     bool negative;
 };
@@ -106,7 +107,8 @@ struct cache_count {
     uint64_t requests; /* the sum of these five */
     uint64_t hits, stale, joins, misses, passes;
     uint64_t negative; /* of the hits */
-    double saved_s;    /* GPU-seconds */
+    uint64_t saved_tokens;
+    double saved_s; /* GPU-seconds */
 };
 struct cache_stats {
     struct cache_count all, by_class[CACHE_CLASSES];

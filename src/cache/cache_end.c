@@ -80,6 +80,7 @@ static void describe(struct entry *e, const struct cache_keep *keep, nsec now)
     e->stale_until = e->fresh_until + keep->stale;
     e->rescue_until = e->fresh_until + MAX(keep->stale, keep->stale_if_error);
     e->saved_s = keep->saved_s;
+    e->saved_tokens = keep->saved_tokens;
     e->negative = keep->negative;
     memcpy(e->tags, keep->tags, sizeof e->tags);
 }
@@ -109,7 +110,7 @@ static void become_value(struct cache *c, struct shard *s, struct entry *e, cons
     s->flights--;
     describe(e, keep, now);
     shard_enter(s, e, now);
-    cache_tally_saved(c, e->class, keep->saved_s * e->joins);
+    cache_tally_saved(c, e->class, e, e->joins);
 }
 
 static enum cache_kept end(struct cache *c, struct shard *s, struct entry *e, const struct cache_keep *keep, nsec now,

@@ -142,6 +142,7 @@ static void add_tally(struct cache_count *to, const struct tally_count *n)
     to->passes += get(&n->found[CACHE_PASS]);
     to->negative += get(&n->negative);
     to->saved_s += (double)get(&n->saved_ns) / 1e9;
+    to->saved_tokens += get(&n->saved_tokens);
 }
 
 static void add_count(struct cache_count *to, struct cache_count *n)
@@ -155,6 +156,7 @@ static void add_count(struct cache_count *to, struct cache_count *n)
     to->passes += n->passes;
     to->negative += n->negative;
     to->saved_s += n->saved_s;
+    to->saved_tokens += n->saved_tokens;
 }
 
 static void add_tallies(const struct cache *c, struct cache_stats *to)

@@ -25,7 +25,7 @@ struct entry {
     double saved_s;
     bool negative, spent;
     uint8_t class; /* of who leads the flight */
-    uint32_t joins;
+    uint32_t saved_tokens, joins;
     nsec stale_until, rescue_until;
     struct wheel_item due;
     struct tape *flight;
@@ -52,7 +52,7 @@ struct shard {
  */
 struct tally {
     struct tally_count {
-        _Atomic uint64_t found[CACHE_PASS + 1], negative, saved_ns;
+        _Atomic uint64_t found[CACHE_PASS + 1], negative, saved_ns, saved_tokens;
     } by_class[CACHE_CLASSES];
 } __attribute__((aligned(64)));
 #define CACHE_TALLIES 16
@@ -73,8 +73,8 @@ struct dropped {
     struct tape *replaced; /* a value whose entry stays */
 };
 
-/* GPU-seconds that joins have spared. */
-void cache_tally_saved(struct cache *c, uint8_t class, double saved_s);
+/* What e's value has spared so many requests. */
+void cache_tally_saved(struct cache *c, uint8_t class, const struct entry *e, unsigned times);
 uint64_t cache_hash(const struct cache *c, const struct cache_key *key);
 struct shard *shard_of(const struct cache *c, uint64_t hash);
 enum fail shard_init(const struct cache *c, struct shard *s);

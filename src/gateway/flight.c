@@ -8,6 +8,7 @@
  * takes it as it is (why and message), puts it on the tape in place of what nobody has begun to read, and ends the
  * tape. */
 #include "gateway/flight.h"
+#include "api/replay.h"
 #include "gateway/gateway_private.h"
 
 static struct slab flights;
@@ -153,6 +154,18 @@ static void take_body(struct exchange *to, struct exchange *from)
     from->up.body = STR_NONE;
 }
 
+/* Those who join may want to know more than the leader does. */
+static enum fail ask_for_all(struct exchange *to, const struct peek *asked)
+{
+    struct str body = replay_ask(&to->arena, to->route.row, asked, to->in.body);
+
+    if (body.p && body.p != to->in.body.p) {
+        buf_free(&to->in.body_buf);
+        to->in.body = body;
+    }
+    return to->arena.failed ? FAIL_no_memory : OK;
+}
+
 static enum fail take_request(struct exchange *to, struct exchange *from)
 {
     to->in = from->in;
@@ -160,7 +173,7 @@ static enum fail take_request(struct exchange *to, struct exchange *from)
     to->route.context_is_ours = from->route.context_is_ours;
     copy_texts(to);
     take_body(to, from);
-    return to->arena.failed ? FAIL_no_memory : OK;
+    return to->arena.failed ? FAIL_no_memory : ask_for_all(to, &from->route.peek);
 }
 
 void flight_start(struct flight *f, struct exchange *x)
@@ -237,7 +250,12 @@ static void sink_head(struct exchange *x)
                              .status = (uint16_t)x->out.status,
                              .form = (uint8_t)(x->out.from_node ? x->up.form : FORM_WHOLE),
                              .dialect = (uint8_t)x->up.dialect,
+                             .route = (uint8_t)x->route.row->id,
                              .stream = x->out.stream,
+                             .asked_stream = lookup_streams(x),
+                             .asked_usage = x->route.peek.wants_usage,
+                             .wall = loop_wall(f->worker->loop),
+                             .chance = worker_random(f->worker),
                              .simulated = x->up.simulated };
     enum fail why = put_head(f, x, &h, STR_NONE);
 

@@ -43,11 +43,13 @@ void flight_start(struct flight *f, struct exchange *x);
 
 /* ---- reading ----------------------------------------------------------------------------------------------------- */
 /* x reads t from now on. Takes over the reference, unless it fails: FAIL_no_memory; FAIL_no_such_object: the tape takes
- * nobody any more, look again. Then call flight_follow in the same turn. `patient`: wants nothing before the end (it is
- * to be answered in one piece), and so hinders no starting over. */
+ * nobody any more, look again; FAIL_bad_value: it is complete, and cannot be said in x's way. Then call flight_follow
+ * in the same turn. `patient`: wants nothing before the end (it is to be answered in one piece), and so hinders no
+ * starting over. */
 enum fail flight_join(struct exchange *x, struct tape *t, bool patient);
 /* Gives what there is to x's sink. The stage returns what this returns; after STEP_WAIT x goes on by itself, at the
- * pace of its sink, until the answer is complete, or has failed and is ended truthfully in x's dialect. */
+ * pace of its sink, until the answer is complete, or has failed and is ended truthfully in x's dialect. One that turns
+ * out not to be sayable in x's way before a byte of it went out takes x on along the road, alone. */
 enum step flight_follow(struct exchange *x);
 /* attempt.c passes on what the sink tells a follower: see attempt_rest, attempt_gather, attempt_resume. */
 void flight_rest(struct exchange *x);
@@ -57,10 +59,13 @@ void flight_resume(struct exchange *x);
 /* ---- what is on the tape before the answer's bytes --------------------------------------------------------------- */
 struct flight_head {
     int64_t length;                                         /* of the body; -1: not known */
+    nsec wall;                                              /* when it was written, and */
+    uint64_t chance;                                        /* for the ids of all to whom it is retold */
     uint32_t type_n, headers_n, node_n, model_n, message_n; /* bytes of each behind the struct, in this order */
     uint16_t status, why /* enum fail: no answer but a refusal, to be said in each reader's dialect */, retry_after_s;
-    uint8_t form, dialect, attempts;
+    uint8_t form, dialect, attempts, route;
     bool stream, simulated;
+    bool asked_stream, asked_usage; /* what the leader asked for, and what the node was asked for on behalf of all */
 };
 struct flight_texts {
     struct str content_type, headers, node;

@@ -13,8 +13,10 @@
  * message. */
 #include "gateway/flight.h"
 #include "gateway/gateway_private.h"
+#include "gateway/retell.h"
 
 #define BACKLOG    KIB(64) /* unread by the client: what comes next waits on the tape, where it costs nothing */
+#define PIECE      KIB(64) /* of what is retold, at a time */
 #define LOOK_AGAIN MSEC(2) /* the sink's millisecond is over by then */
 
 struct follower {
@@ -22,7 +24,10 @@ struct follower {
     struct exchange *x;
     struct flight *leads; /* NULL: nothing, or it is over */
     struct flight_head head;
-    bool headed, resting, gathering;
+    struct flight_texts texts; /* on the tape, or in the arena when it is retold */
+    struct retell retell;
+    bool fresh; /* the tape was whole when x came */
+    bool headed, answered, resting, gathering;
     bool inside;        /* what was pushed ends in the middle of a record */
     size_t waiting;     /* bytes that the client had not read when last looked at, */
     nsec patient_until; /* and how long they may stay so many; 0: as long as they like */
@@ -91,15 +96,20 @@ static struct seat *seat_new(struct worker *w)
 
 /* ---- coming and going -------------------------------------------------------------------------------------------- */
 
-static void leave(struct follower *f)
+static void quit(struct follower *f)
 {
-    struct exchange *x = f->x;
-
     if (f->leads)
         f->leads->leader = NULL;
-    x->follower = NULL;
-    x->local_stop = NULL;
+    if (f->headed)
+        retell_done(&f->retell);
     tape_leave(&f->reader);
+}
+
+static void leave(struct follower *f)
+{
+    f->x->follower = NULL;
+    f->x->local_stop = NULL;
+    quit(f);
 }
 
 static void stop(struct exchange *x, enum fail why)
@@ -136,6 +146,8 @@ bool follower_leads(struct exchange *x, struct flight *flight)
     return true;
 }
 
+static enum fail hear_whole(struct follower *f);
+
 enum fail flight_join(struct exchange *x, struct tape *t, bool patient)
 {
     struct follower *f = arena_new(&x->arena, struct follower);
@@ -146,9 +158,15 @@ enum fail flight_join(struct exchange *x, struct tape *t, bool patient)
     f->x = x;
     f->reader.ready = ready;
     f->reader.patient = patient;
+    f->fresh = tape_is_whole(t);
     why = sit_down(f, t);
     if (why)
         return why;
+    if (f->fresh && (why = hear_whole(f))) {
+        (void)tape_ref(t); /* the caller's, which the reader gives back */
+        quit(f);
+        return why;
+    }
     x->follower = f;
     x->local_stop = stop;
     return OK;
@@ -168,40 +186,71 @@ static void wait_was_for_node(struct follower *f)
     x->up.first_byte = worker_now(x->worker);
 }
 
-/* The texts lie on the tape until the answer's first bytes have gone out, with the head. */
-static void take_answer(struct follower *f, const struct flight_head *h, const struct flight_texts *t)
+static void name_node(struct follower *f)
 {
     struct exchange *x = f->x;
+    size_t n = MIN(f->texts.node.n, sizeof x->up.node_name - 1);
+
+    memcpy(x->up.node_name, f->texts.node.p, n);
+    x->up.node_name[n] = 0;
+    if (!x->up.attempts && n) /* else its sink names the node, as for any road */
+        answer_header(x, STR("X-OllamaMax-Node"), f->texts.node);
+}
+
+static void take_answer(struct follower *f)
+{
+    struct exchange *x = f->x;
+    const struct flight_head *h = &f->head;
+    struct str model = f->texts.model;
 
     x->out.status = x->up.status = h->status;
-    x->out.content_type = t->content_type;
-    x->out.headers = t->headers;
+    x->out.content_type = f->texts.content_type;
+    x->out.headers = f->texts.headers;
     x->out.length = h->length;
     x->out.stream = h->stream;
     x->out.from_node = true;
     x->up.form = h->form;
     x->up.dialect = h->dialect;
     x->up.simulated = h->simulated;
-    x->route.asked = str_eq(t->model, x->route.model) ? x->route.model : t->model;
-    wait_was_for_node(f);
-    if (!x->up.attempts && t->node.n) /* else its sink names the node, as for any road */
-        answer_header(x, STR("X-OllamaMax-Node"), t->node);
-    x->sink->head(x);
+    if (f->retell.way == RETELL_AS_IT_IS)
+        x->route.asked = str_eq(model, x->route.model) ? x->route.model : model;
+    else
+        retell_head(&f->retell);
 }
 
-static void take_head(struct follower *f, struct str bytes)
+/* Before the first bytes. Until they have gone out the texts stay where they lie. */
+static void answer_once(struct follower *f)
 {
-    struct exchange *x = f->x;
-    struct flight_texts t;
-    size_t n;
+    if (f->answered)
+        return;
+    f->answered = true;
+    take_answer(f);
+    wait_was_for_node(f);
+    name_node(f);
+    f->x->sink->head(f->x);
+}
+
+/* What lies on the tape may go with what has been heard. */
+static enum fail keep_texts(struct follower *f)
+{
+    struct arena *a = &f->x->arena;
+
+    f->texts.content_type = str_dup(a, f->texts.content_type);
+    f->texts.headers = str_dup(a, f->texts.headers);
+    f->texts.node = str_dup(a, f->texts.node);
+    return a->failed ? FAIL_no_memory : OK;
+}
+
+static enum fail take_head(struct follower *f, struct str bytes)
+{
+    enum fail why;
 
     f->headed = true;
-    flight_head_read(bytes, &f->head, &t);
-    n = MIN(t.node.n, sizeof x->up.node_name - 1);
-    memcpy(x->up.node_name, t.node.p, n);
-    x->up.node_name[n] = 0;
-    if (!f->head.why)
-        take_answer(f, &f->head, &t);
+    flight_head_read(bytes, &f->head, &f->texts);
+    if (f->head.why)
+        return OK;
+    why = retell_init(&f->retell, f->x, &f->head, f->fresh);
+    return why || f->retell.way == RETELL_AS_IT_IS ? why : keep_texts(f);
 }
 
 /* ---- ends -------------------------------------------------------------------------------------------------------- */
@@ -213,32 +262,27 @@ static enum step end(struct follower *f, enum fail why)
     return STEP_FINISH;
 }
 
-/* No node could answer, but somebody did a while ago. */
-static enum step follow_instead(struct follower *f, struct tape *old)
+/* No node could answer, but somebody did a while ago: x follows that now. */
+static bool is_rescued(struct follower *f, enum fail why)
 {
     struct exchange *x = f->x;
-    bool patient = f->reader.patient;
-    enum fail why;
 
-    leave(f);
+    if (x->out.head_sent || !lookup_rescue(x, why))
+        return false;
     x->out.headers = STR_NONE;
-    why = flight_join(x, old, patient);
-    if (!why)
-        return flight_follow(x);
-    tape_unref(&old);
-    return answer_fail(x, why, STR_NONE);
+    quit(f);
+    return true;
 }
 
 static enum step end_as_failed(struct follower *f, enum fail why, struct str message)
 {
     struct exchange *x = f->x;
-    struct tape *old = x->out.head_sent ? NULL : lookup_rescue(x, why);
     enum step s;
 
-    if (old)
-        return follow_instead(f, old);
+    if (is_rescued(f, why))
+        return flight_follow(x);
     x->out.from_node = false;
-    x->out.broken = f->inside ? BREAK_INSIDE : BREAK_CLEAN;
+    x->out.broken = f->inside && x->out.head_sent ? BREAK_INSIDE : BREAK_CLEAN;
     if (!x->out.head_sent) {
         x->out.headers = STR_NONE;
         x->out.stream = false;
@@ -294,6 +338,7 @@ static enum step stand(struct follower *f)
     if (!why)
         return STEP_WAIT;
     if (where == TAPE_TOLD && f->headed) {
+        answer_once(f);
         push(f->x, STR_NONE, true);
         return end(f, why);
     }
@@ -341,6 +386,13 @@ static enum step wait_for_client(struct follower *f)
     return STEP_WAIT;
 }
 
+static void note_passed(struct follower *f, struct str bytes)
+{
+    if (bytes.n)
+        f->inside = bytes.p[bytes.n - 1] != '\n' && bytes.p[bytes.n - 1] != '\r';
+    f->patient_until = 0;
+}
+
 static enum step pass_on(struct follower *f)
 {
     enum fail why;
@@ -353,9 +405,7 @@ static enum step pass_on(struct follower *f)
         why = push_named(f->x, bytes, last);
         if (why)
             return end_as_failed(f, why, STR_NONE);
-        if (bytes.n)
-            f->inside = bytes.p[bytes.n - 1] != '\n' && bytes.p[bytes.n - 1] != '\r';
-        f->patient_until = 0;
+        note_passed(f, bytes);
         tape_eat(&f->reader, bytes.n);
         if (last)
             return end(f, OK);
@@ -363,27 +413,111 @@ static enum step pass_on(struct follower *f)
     return f->resting ? STEP_WAIT : wait_for_client(f);
 }
 
+/* ---- retelling --------------------------------------------------------------------------------------------------- */
+
+/* Until there is something to tell, or no more to hear. */
+static enum fail hear(struct follower *f)
+{
+    struct retell *r = &f->retell;
+    enum fail why = OK;
+    bool last, told;
+
+    while (!why && !r->heard_all && !retell_next(r, PIECE, &told).n) {
+        struct str bytes = tape_look(&f->reader, &last);
+        if (!bytes.n && !last)
+            return OK;
+        why = retell_hear(r, bytes, last);
+        tape_eat(&f->reader, bytes.n);
+    }
+    return why;
+}
+
+/* A kept answer: what may not be sayable is tried before anything is promised. */
+static enum fail hear_whole(struct follower *f)
+{
+    enum fail why = take_head(f, tape_head(&f->reader));
+
+    return why || !retell_wants_all(&f->retell) ? why : hear(f);
+}
+
+/* Who led has no question any more, but is told what it asked for, which always can be. */
+static enum step cannot_tell(struct follower *f, enum fail why)
+{
+    struct exchange *x = f->x;
+
+    if (why != FAIL_bad_value)
+        return end_as_failed(f, why, f->retell.message);
+    if (x->out.head_sent || !x->in.body.p)
+        return end_as_failed(f, FAIL_upstream_said, STR("the node's answer cannot be told on this route"));
+    leave(f);
+    return lookup_alone(x);
+}
+
+static enum step tell_on(struct follower *f)
+{
+    enum fail why;
+    bool last;
+
+    while (!f->resting && !backed_up(f->x)) {
+        struct str bytes;
+        why = hear(f);
+        if (why)
+            return cannot_tell(f, why);
+        bytes = retell_next(&f->retell, PIECE, &last);
+        if (!bytes.n && !last)
+            return stand(f);
+        answer_once(f);
+        push(f->x, bytes, last);
+        note_passed(f, bytes);
+        retell_told(&f->retell, bytes.n);
+        if (last)
+            return end(f, OK);
+    }
+    return f->resting ? STEP_WAIT : wait_for_client(f);
+}
+
+/* ---- each turn --------------------------------------------------------------------------------------------------- */
+
+/* False: nothing has been written yet, or x follows another tape now, or has failed: *out_step. */
+static bool has_head(struct follower *f, enum step *out_step)
+{
+    struct str head = f->headed ? STR_NONE : tape_head(&f->reader);
+    enum fail why;
+
+    if (f->headed)
+        return true;
+    if (!head.n) {
+        *out_step = stand(f);
+        return false;
+    }
+    why = take_head(f, head);
+    if (why)
+        *out_step = end_as_failed(f, why, STR_NONE);
+    else if (f->head.status >= 500 && is_rescued(f, FAIL_upstream_error))
+        *out_step = flight_follow(f->x);
+    else
+        return true;
+    return false;
+}
+
 /* Patient: nothing before the end, and of a broken answer nothing at all. */
 static enum step read_on(struct follower *f)
 {
     enum tape_break where;
-    struct tape *old;
-    struct str head;
+    enum step s;
 
     if (f->reader.patient && !tape_has_ended(&f->reader))
         return STEP_WAIT;
-    if (!f->headed) {
-        head = tape_head(&f->reader);
-        if (!head.n)
-            return stand(f);
-        take_head(f, head);
-        old = f->head.status >= 500 ? lookup_rescue(f->x, FAIL_upstream_error) : NULL;
-        if (old)
-            return follow_instead(f, old);
-    }
+    if (!has_head(f, &s))
+        return s;
     if (f->head.why)
         return refused(f);
-    return f->reader.patient && tape_failed(&f->reader, &where) ? stand(f) : pass_on(f);
+    if (f->reader.patient && tape_failed(&f->reader, &where))
+        return stand(f);
+    if (f->retell.way != RETELL_AS_IT_IS)
+        return tell_on(f);
+    answer_once(f);
+    return pass_on(f);
 }
 
 enum step flight_follow(struct exchange *x)

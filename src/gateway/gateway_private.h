@@ -78,9 +78,12 @@ const struct model_digest *lookup_digest(struct worker *w, struct str model, uin
 /* What every flight's `over` is. */
 struct flight;
 void lookup_landed(struct flight *f, const struct exchange *x, enum fail why);
-/* No node could answer x, which has not a byte yet: an older answer that may stand in, to be followed, if there is one.
- */
-struct tape *lookup_rescue(struct exchange *x, enum fail why);
+/* Does x want a stream? */
+bool lookup_streams(const struct exchange *x);
+/* No node could answer x, which has not a byte yet: true if it now follows an older answer that stands in. */
+bool lookup_rescue(struct exchange *x, enum fail why);
+/* What x was to follow cannot be said in its way: it goes on along the road. */
+enum step lookup_alone(struct exchange *x);
 /* The model has been changed through us. */
 void lookup_forget_model(struct gateway *g, struct str key);
 uint64_t lookup_tag_node(struct str name);
@@ -89,6 +92,8 @@ uint8_t lookup_class(const struct route *r);
 const struct route *lookup_route(unsigned class);
 
 /* names.c: which model is asked for */
+/* As a JSON string, in the arena; NULL bytes when memory is out. */
+struct str names_quoted(struct exchange *x, struct str name);
 /* What x->route.model stands for on this route. */
 struct str names_behind(const struct exchange *x);
 /* What x->route.model stands for is asked for: ticket and body say so. Failures of name_parse, FAIL_no_memory. */

@@ -137,10 +137,13 @@ static void see_process(struct lookout *l, struct gateway *g)
 static void see_meters(struct lookout *l, struct gateway *g)
 {
     struct meter *meters[SYS_WORKERS_MAX];
+    struct cache_stats cache;
 
     for (unsigned i = 0; i < g->workers; i++)
         meters[i] = g->worker[i]->meter;
     pulse_meters(&l->pulse, meters, g->workers);
+    cache_stats(g->cache, &cache);
+    l->pulse.total[TOTAL_SAVED_SECONDS] = cache.all.saved_s;
 }
 
 /* ---- models that nobody serves ----------------------------------------------------------------------------------- */

@@ -11,8 +11,8 @@
  * of the worker's own as long as no node's models have changed, so a hit takes no lock of the fleet's; the key of a
  * body that came before is remembered with it (cache/memo.h).
  *
- * An answer is kept as it went over the wire, so what differs there has a key of its own: the route, streamed or not,
- * with usage or without. */
+ * One entry serves all who ask the same, streamed or not and in either dialect (gateway/retell.h); who asks in a way in
+ * which it cannot be said goes to a node alone. */
 #include "cache/key.h"
 #include "cache/memo.h"
 #include "gateway/flight.h"
@@ -89,21 +89,6 @@ static enum rule judge(const struct exchange *x)
 
 /* ---- key --------------------------------------------------------------------------------------------------------- */
 
-static bool streams(const struct exchange *x)
-{
-    enum tri said = x->route.peek.stream;
-
-    return said == TRI_TRUE || (said == TRI_UNSET && x->route.row->flags & ROUTE_STREAMS);
-}
-
-/* Its bytes on the wire are those of nobody who asks in another shape. */
-static struct str shape_of(const struct exchange *x, char out[2])
-{
-    out[0] = streams(x) ? 's' : 'w';
-    out[1] = x->route.peek.wants_usage ? 'u' : '-';
-    return (struct str){ out, 2 };
-}
-
 static struct str tenant_of(const struct exchange *x)
 {
     return x->settings->cache_is_shared ? STR_NONE : x->in.tenant;
@@ -117,7 +102,7 @@ static enum key_reader reader_of(const struct exchange *x, const struct model_di
 /* All that the key depends on besides the body; too much of it is empty. */
 static struct str context_of(const struct key_ask *ask, char *room)
 {
-    size_t n = ask->variant.n + ask->digest.n + ask->tenant.n + 3;
+    size_t n = ask->digest.n + ask->tenant.n + 3;
     char *at = room;
 
     if (n > CONTEXT_MOST)
@@ -125,7 +110,6 @@ static struct str context_of(const struct key_ask *ask, char *room)
     *at++ = (char)ask->route->id;
     *at++ = (char)ask->reader;
     *at++ = (char)ask->digest.n;
-    at = put_str(at, ask->variant);
     at = put_str(at, ask->digest);
     return str_span(room, put_str(at, ask->tenant));
 }
@@ -134,7 +118,7 @@ static const struct cache_key *find_key(struct exchange *x, const struct model_d
 {
     struct memo *memo = x->worker->gateway->memo;
     struct cache_key *key = arena_new(&x->arena, struct cache_key);
-    char shape[2], route[64], context_room[CONTEXT_MOST];
+    char context_room[CONTEXT_MOST];
     struct key_ask ask = {
         .route = x->route.row,
         .body = x->in.body,
@@ -142,11 +126,8 @@ static const struct cache_key *find_key(struct exchange *x, const struct model_d
         .tenant = tenant_of(x),
         .reader = reader_of(x, d)
     };
-    struct str context;
+    struct str context = context_of(&ask, context_room);
 
-    assume(x->route.row->name.n + sizeof shape <= sizeof route);
-    ask.variant = str_span(route, put_str(put_str(route, shape_of(x, shape)), x->route.row->name));
-    context = context_of(&ask, context_room);
     if (!key)
         return NULL;
     if (context.n && memo_find(memo, context, ask.body, key))
@@ -156,6 +137,13 @@ static const struct cache_key *find_key(struct exchange *x, const struct model_d
     if (context.n)
         memo_keep(memo, context, ask.body, key);
     return key;
+}
+
+bool lookup_streams(const struct exchange *x)
+{
+    enum tri said = x->route.peek.stream;
+
+    return said == TRI_TRUE || (said == TRI_UNSET && x->route.row->flags & ROUTE_STREAMS);
 }
 
 /* ---- look -------------------------------------------------------------------------------------------------------- */
@@ -222,13 +210,29 @@ static enum step go_past(struct exchange *x, const struct cache_look *l)
     return go_alone(x, kind_of_miss(x), absent ? RULE_fine : why_alone(l));
 }
 
-/* What was found is followed, by a flight that was started here or elsewhere. FAIL_no_such_object: it takes nobody. */
+/* What is kept cannot be said to x, but what its own flight brings can. */
+static enum fail join_own(struct exchange *x, struct flight *f)
+{
+    struct tape *own = tape_ref(f->tape);
+    enum fail why = flight_join(x, own, !lookup_streams(x));
+
+    if (why)
+        tape_unref(&own);
+    else
+        say(x, CACHED_MISS, &(struct status){ .kind = STATUS_STALE });
+    return why;
+}
+
+/* What was found is followed, by a flight that was started here or elsewhere. FAIL_no_such_object: it takes nobody.
+ * FAIL_bad_value: see flight_join. */
 static enum fail join(struct exchange *x, struct flight *f, struct cache_look *l)
 {
-    enum fail why = flight_join(x, l->tape, !streams(x));
+    enum fail why = flight_join(x, l->tape, !lookup_streams(x));
 
     if (why)
         tape_unref(&l->tape);
+    if (why == FAIL_bad_value && f)
+        why = join_own(x, f);
     if (f)
         start(x, f, l);
     return why;
@@ -249,20 +253,31 @@ static enum step look_up(struct exchange *x)
         why = join(x, f, &l);
         ask.refused = l.flight;
     } while (why == FAIL_no_such_object);
+    if (why == FAIL_bad_value)
+        return lookup_alone(x);
     return why ? answer_fail(x, why, STR_NONE) : flight_follow(x);
 }
 
-struct tape *lookup_rescue(struct exchange *x, enum fail why)
+enum step lookup_alone(struct exchange *x)
+{
+    return go_alone(x, kind_of_miss(x), RULE_shape);
+}
+
+bool lookup_rescue(struct exchange *x, enum fail why)
 {
     struct cache_look l;
 
     if (!x->lookup.rescue || fail_status(why) < 500)
-        return NULL;
+        return false;
     x->lookup.rescue = false;
     if (!cache_rescue(x->worker->gateway->cache, x->lookup.key, worker_now(x->worker), &l))
-        return NULL;
+        return false;
+    if (flight_join(x, l.tape, !lookup_streams(x))) {
+        tape_unref(&l.tape);
+        return false;
+    }
     say_found(x, &l);
-    return l.tape;
+    return true;
 }
 
 /* ---- the stage --------------------------------------------------------------------------------------------------- */

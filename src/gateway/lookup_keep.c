@@ -1,7 +1,8 @@
 /* What becomes of an answer when its flight is over, and what is forgotten.
  *
- * Kept is what proved itself: 200, whole, ended by stop or length, from the very model that was asked for. A name may
- * come to mean another model while an answer runs; so the digest is compared again at the end. */
+ * Kept is what proved itself: 200, whole, ended by stop or length, from the very model that was asked for; and for a
+ * moment what a node says is wrong with the request, since all others would say so too. A name may come to mean another
+ * model while an answer runs; so the digest is compared again at the end. */
 #include "cache/memo.h"
 #include "gateway/flight.h"
 #include "gateway/gateway_private.h"
@@ -132,9 +133,11 @@ static bool may_keep(struct flight *f, const struct exchange *x, enum fail why, 
     a.status = x->out.status;
     a.mark = x->up.proven ? MARK_DONE : MARK_NONE;
     a.reason = x->up.figures.reason;
+    if (a.status != 200)
+        a.said = record_said(a.status, x->up.said);
     if (rule_keeping(&x->settings->cache, x->route.row, &a, out))
         return false;
-    if (rule && rule->ttl != NOT_SAID)
+    if (rule && rule->ttl != NOT_SAID && !out->negative)
         out->ttl = rule->ttl;
     return out->ttl > 0;
 }
@@ -149,6 +152,7 @@ void lookup_landed(struct flight *f, const struct exchange *x, enum fail why)
     if (keeps) {
         keep.random = worker_random(f->worker);
         keep.saved_s = work_of(x);
+        keep.saved_tokens = (uint32_t)MIN(MAX(x->up.figures.output_tokens, 0), UINT32_MAX);
         keep.tags[0] = cache_tag_model(x->ticket.model);
         keep.tags[1] = lookup_tag_node(str_of(x->up.node_name));
     }

@@ -64,7 +64,7 @@ static enum fail rewrite(struct exchange *x, struct edit *e, unsigned n)
 
 /* ---- the name ---------------------------------------------------------------------------------------------------- */
 
-static struct str quoted(struct exchange *x, struct str name)
+struct str names_quoted(struct exchange *x, struct str name)
 {
     struct text t = { 0 };
     json_quote(&t, name);
@@ -77,7 +77,7 @@ static struct str quoted(struct exchange *x, struct str name)
 static enum fail edit_name(struct exchange *x, struct edit *e)
 {
     bool form = x->route.row->model_in == IN_MULTIPART;
-    *e = (struct edit){ x->route.peek.model_raw, form ? x->route.asked : quoted(x, x->route.asked) };
+    *e = (struct edit){ x->route.peek.model_raw, form ? x->route.asked : names_quoted(x, x->route.asked) };
     return e->is.p ? OK : FAIL_no_memory;
 }
 
@@ -200,7 +200,7 @@ bool names_fall_back(struct exchange *x, enum fail why)
 
 static bool begin_restoring(struct exchange *x)
 {
-    struct str name = quoted(x, x->route.model);
+    struct str name = names_quoted(x, x->route.model);
     struct rename *r = name.p ? arena_new(&x->arena, struct rename) : NULL;
     if (!r)
         return false;

@@ -21,6 +21,7 @@ static void put_count(struct json_out *j, const struct cache_count *n)
     ops_int(j, "passed", (int64_t)n->passes);
     ops_num(j, "hit_ratio", share(hits_of(n), (double)n->requests));
     ops_num(j, "saved_gpu_s", n->saved_s);
+    ops_int(j, "saved_tokens", (int64_t)n->saved_tokens);
 }
 
 static void put_routes(struct json_out *j, const struct cache_stats *s)

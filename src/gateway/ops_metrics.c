@@ -174,6 +174,8 @@ static void put_cache(struct metrics_page *p, struct gateway *g)
     metrics_sample(p, FAMILY_cache_entries, NULL, 0, (double)s.entries);
     metrics_family(p, FAMILY_cache_saved_seconds);
     metrics_sample(p, FAMILY_cache_saved_seconds, NULL, 0, s.all.saved_s);
+    metrics_family(p, FAMILY_cache_saved_tokens);
+    metrics_sample(p, FAMILY_cache_saved_tokens, NULL, 0, (double)s.all.saved_tokens);
 }
 
 static void put_memory(struct metrics_page *p, struct gateway *g)

@@ -34,7 +34,6 @@ struct gateway_settings *gateway_settings_new(void)
     s->observe = true;
     s->alerts_repeat = SECOND(4 * 3600);
     s->cache = rules_usual();
-    s->cache.negative = 0; /* errors are passed on, not kept */
     s->coalesce = true;
     return s;
 }

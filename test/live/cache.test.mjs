@@ -1,12 +1,15 @@
 // The response cache, with the client libraries: what repeats is answered without a node and reads the same, what chance
 // has a part in is not.
 import assert from 'node:assert/strict';
-import { after, before, describe, test } from 'node:test';
+import { after, afterEach, before, beforeEach, describe, test } from 'node:test';
 import { Ollama } from 'ollama';
 import OpenAI from 'openai';
 import { ask, fleet, ndjson, pause, until } from './lib.mjs';
 
 const options = { temperature: 0, num_predict: 8 };
+
+// All that a repeated answer must have in common with the first.
+const timeless = (value) => JSON.parse(JSON.stringify(value), (key, v) => (['created_at', 'created', 'id'].includes(key) ? undefined : v));
 
 async function all(stream) {
     const parts = [];
@@ -40,7 +43,7 @@ describe('cache', () => {
     after(() => f?.stop());
 
     for (const stream of [true, false])
-        test(`the second ${stream ? 'stream' : 'answer in one piece'} is the first, byte for byte`, async () => {
+        test(`the second ${stream ? 'stream' : 'answer in one piece'} is the first, but for the time`, async () => {
             const body = chat(`twice ${stream}`, { stream });
             const [once, first] = await asked(() => post('/api/chat', body));
             const [never, second] = await asked(() => post('/api/chat', body));
@@ -48,7 +51,9 @@ describe('cache', () => {
             assert.equal(status(first), 'OllamaMax; fwd=miss');
             assert.match(status(second), /^OllamaMax; hit; ttl=[01]$/);
             assert.equal(second.headers.age, '0');
-            assert.equal(second.text, first.text);
+            const records = (answer) => (stream ? ndjson(answer.text) : [answer.json]);
+            assert.deepEqual(timeless(records(second)), timeless(records(first)));
+            assert.ok(records(second)[0].created_at > records(first)[0].created_at);
             assert.equal(second.headers['x-ollamamax-attempts'], undefined);
             assert.equal((stream ? ndjson(second.text).at(-1) : second.json).done, true);
         });
@@ -66,10 +71,28 @@ describe('cache', () => {
     test('ollama-js: chat, generate, embed', async () => {
         const runs = [
             () => ollama.chat(chat('js')),
-            async () => all(await ollama.chat(chat('js', { stream: true }))),
+            async () => all(await ollama.chat(chat('js stream', { stream: true }))),
             () => ollama.generate({ model: 'llama3.2', prompt: 'js', options }),
-            async () => all(await ollama.generate({ model: 'llama3.2', prompt: 'js', options, stream: true })),
+            async () => all(await ollama.generate({ model: 'llama3.2', prompt: 'js stream', options, stream: true })),
             () => ollama.embed({ model: 'nomic-embed-text', input: ['one', 'two'] }),
+        ];
+        for (const run of runs) {
+            const [once, first] = await asked(run);
+            const [never, second] = await asked(run);
+            assert.deepEqual([once, never], [1, 0]);
+            assert.deepEqual(timeless(second), timeless(first));
+        }
+    });
+
+    test('openai: chat and embeddings', async () => {
+        const body = { model: 'llama3.2', messages: [{ role: 'user', content: 'oa' }], temperature: 0, max_tokens: 8 };
+        const other = (content) => ({ ...body, messages: [{ role: 'user', content }], stream: true });
+        const text = (chunks) => chunks.map((chunk) => chunk.choices[0]?.delta?.content ?? '').join('');
+        const runs = [
+            async () => (await openai.chat.completions.create(body)).choices[0].message.content,
+            async () => text(await all(await openai.chat.completions.create(other('a stream')))),
+            async () => (await all(await openai.chat.completions.create({ ...other('with usage'), stream_options: { include_usage: true } }))).at(-1).usage.completion_tokens,
+            async () => (await openai.embeddings.create({ model: 'nomic-embed-text', input: 'oa' })).data[0].embedding,
         ];
         for (const run of runs) {
             const [once, first] = await asked(run);
@@ -79,21 +102,40 @@ describe('cache', () => {
         }
     });
 
-    test('openai: chat and embeddings', async () => {
-        const body = { model: 'llama3.2', messages: [{ role: 'user', content: 'oa' }], temperature: 0, max_tokens: 8 };
-        const text = (chunks) => chunks.map((chunk) => chunk.choices[0]?.delta?.content ?? '').join('');
-        const runs = [
-            async () => (await openai.chat.completions.create(body)).choices[0].message.content,
-            async () => text(await all(await openai.chat.completions.create({ ...body, stream: true }))),
-            async () => (await all(await openai.chat.completions.create({ ...body, stream: true, stream_options: { include_usage: true } }))).at(-1).usage.completion_tokens,
-            async () => (await openai.embeddings.create({ model: 'nomic-embed-text', input: 'oa' })).data[0].embedding,
-        ];
-        for (const run of runs) {
-            const [once, first] = await asked(run);
-            const [never, second] = await asked(run);
-            assert.deepEqual([once, never], [1, 0]);
-            assert.deepEqual(second, first);
+    test('one answer serves streams, whole answers and both dialects', async () => {
+        const asks = (content) => {
+            const native = { model: 'llama3.2', messages: [{ role: 'user', content }], options: { ...options, top_p: 1 } };
+            const v1 = { model: 'llama3.2', messages: native.messages, temperature: 0, top_p: 1, max_tokens: 8 };
+            const said = async (stream) => (await all(stream)).map((part) => part.message?.content ?? part.choices[0]?.delta?.content ?? '').join('');
+            return [
+                async () => said(await ollama.chat({ ...native, stream: true })),
+                async () => (await ollama.chat(native)).message.content,
+                async () => said(await openai.chat.completions.create({ ...v1, stream: true })),
+                async () => (await openai.chat.completions.create(v1)).choices[0].message.content,
+            ];
+        };
+        for (let led = 0; led < 4; led++) {
+            const runs = asks(`led by ${led}`);
+            const [once, words] = await asked(runs[led]);
+            assert.equal(once, 1);
+            const [never, others] = await asked(() => Promise.all(runs.map((run) => run())));
+            assert.equal(never, 0);
+            assert.deepEqual(others, [words, words, words, words]);
         }
+        const embed = (await ollama.embed({ model: 'nomic-embed-text', input: 'shared' })).embeddings[0];
+        const [never, found] = await asked(() => openai.embeddings.create({ model: 'nomic-embed-text', input: 'shared', encoding_format: 'float' }));
+        assert.equal(never, 0);
+        assert.deepEqual(found.data[0].embedding, embed);
+    });
+
+    test('counts are there for who asks for them, whoever asked first', async () => {
+        const body = { model: 'llama3.2', messages: [{ role: 'user', content: 'counts' }], temperature: 0, max_tokens: 8, stream: true };
+        const without = await all(await openai.chat.completions.create(body));
+        assert.ok(without.every((chunk) => !chunk.usage));
+        const [never, counted] = await asked(async () => all(await openai.chat.completions.create({ ...body, stream_options: { include_usage: true } })));
+        assert.equal(never, 0);
+        assert.equal(counted.at(-1).usage.completion_tokens, 8);
+        assert.equal(counted.length, without.length + 1);
     });
 
     test('many at once are one request, whether their client stays or not', async () => {
@@ -144,7 +186,7 @@ describe('cache', () => {
         await pause(2100);
         const [, old] = await asked(() => post('/api/chat', body));
         assert.match(status(old), /^OllamaMax; hit; ttl=-1$/);
-        assert.equal(old.text, first.text);
+        assert.deepEqual(timeless(old.json), timeless(first.json));
         await until('it was fetched anew', async () => /ttl=[01]$/.test(status(await post('/api/chat', body))));
     });
 
@@ -166,5 +208,99 @@ describe('cache', () => {
     test('metrics tell hits from misses', async () => {
         const count = (result) => f.gate.metric('ollamamax_cache_requests_total', `result="${result}"`);
         for (const result of ['hit', 'joined', 'miss', 'bypass', 'stale']) assert.ok(await count(result) > 0, result);
+    });
+});
+
+// A thousand ask the same of two workers, a quarter of them in one piece.
+describe('a crowd', () => {
+    const CROWD = 1000;
+    let f;
+    const stream = (content, n = 60) => ({ model: 'llama3.2', messages: [{ role: 'user', content }], options: { temperature: 0, num_predict: n } });
+    const post = (body, signal) => fetch(`${f.url}/api/chat`, { method: 'POST', body: JSON.stringify(body), signal });
+    const asked = async (node) => Object.values((await node.stats()).models).reduce((sum, model) => sum + model.requests, 0);
+    const requests = async () => (await Promise.all(f.nodes.map(asked))).reduce((sum, n) => sum + n, 0);
+    const words = (text) => ndjson(text).map((record) => record.message?.content ?? '').join('');
+
+    beforeEach(async () => {
+        f = await fleet(2, { slots: 4, 'load-rate': '8GiB/s', prefill: 0, decode: 60 }, { flags: ['--workers', '2', '--retry-max', '2'] });
+    });
+    afterEach(() => f?.stop());
+
+    // The first asks for a stream and leads; the rest come while it runs. -> [{status, text, piece}]
+    async function crowd(content, n, { first, whole = (i) => i % 4 === 3 } = {}) {
+        const answers = [first ?? post(stream(content, n)).then(async (r) => ({ status: r.status, text: await r.text() }))];
+        await until('the node works', async () => (await f.total('active')) > 0);
+        for (let i = 1; i < CROWD; i++)
+            answers.push(post({ ...stream(content, n), stream: !whole(i) })
+                .then(async (r) => ({ status: r.status, text: await r.text(), piece: whole(i), age: r.headers.get('age') })));
+        return answers;
+    }
+
+    async function followed() {
+        await until('all of them follow', async () => (await ask(`${f.url}/api/cache`)).json.joined >= CROWD - 1, 60_000);
+    }
+
+    function assertWhole(answers) {
+        const all = words(answers.find((answer) => !answer.piece && answer.status === 200).text);
+        assert.equal(all.startsWith('[simulated]'), true);
+        for (const { status, text, piece } of answers) {
+            assert.equal(status, 200);
+            assert.equal(piece ? JSON.parse(text).message.content : words(text), all);
+            assert.equal(piece ? JSON.parse(text).done : ndjson(text).at(-1).done, true);
+        }
+    }
+
+    test('one request to a node, every client whole', async () => {
+        const before = await requests();
+        assertWhole(await Promise.all(await crowd('crowd')));
+        assert.equal(await requests() - before, 1);
+    });
+
+    test('the leader leaves at half: nobody notices', async () => {
+        const before = await requests();
+        const leaver = new AbortController();
+        const leader = post(stream('leaver'), leaver.signal).then(async (r) => {
+            let n = 0;
+            for await (const part of r.body) if ((n += part.length) > 3000) leaver.abort();
+        });
+        leader.catch(() => {});
+        const answers = await crowd('leaver', 60, { first: leader });
+        await assert.rejects(leader);
+        assertWhole(await Promise.all(answers.slice(1)));
+        assert.equal(await requests() - before, 1);
+    });
+
+    test('the node dies at half: who has a byte is told the truth, nothing is kept', async () => {
+        const answers = await crowd('death', 400);
+        const dying = await f.busy();
+        await followed();
+        await dying.kill();
+        for (const { status, text, piece } of await Promise.all(answers)) {
+            if (piece) {
+                assert.equal(status, 502);
+                assert.match(JSON.parse(text).error, /broke off/);
+            } else {
+                assert.equal(status, 200);
+                assert.match(ndjson(text).at(-1).error, /broke off/);
+            }
+        }
+        assert.equal((await ask(`${f.url}/api/cache`)).json.entries, 0);
+    });
+
+    test('the node dies before anybody has a byte: started over once, for all', async () => {
+        const before = await requests();
+        const first = post({ ...stream('again', 200), stream: false }).then(async (r) => ({ status: r.status, text: await r.text(), piece: true }));
+        const answers = await crowd('again', 200, { first, whole: () => true });
+        const dying = await f.busy();
+        await followed();
+        const first_time = await asked(dying);
+        await dying.kill();
+        const all = await Promise.all(answers);
+        for (const { status, text } of all) {
+            assert.equal(status, 200);
+            assert.equal(JSON.parse(text).message.content, JSON.parse(all[0].text).message.content);
+        }
+        const left = f.nodes.find((node) => node !== dying);
+        assert.equal(await asked(left) + first_time - before, 2);
     });
 });

@@ -86,6 +86,11 @@ static void tells_one_piece(struct machine *m)
     m->whole = NULL;
 }
 
+static bool has_nothing(void *m)
+{
+    return !((struct machine *)m)->whole && !((struct machine *)m)->work;
+}
+
 /* The next streamed chat, from its beginning to its end. */
 static void tells_all(struct machine *m, unsigned words)
 {
@@ -133,22 +138,18 @@ static void crowd_asks(unsigned from, unsigned to)
 {
     for (unsigned i = from; i < to; i++) {
         client[i] = ask_with("/api/chat", "", i % 4 == 3 ? COLD_ONE : COLD);
-        if (i % 50 == 49)
-            world_elapse(MSEC(5)); /* or the listener's queue overflows */
+        if (i % 50 == 0)
+            world_elapse(MSEC(5)); /* the first leads; and the listener's queue would overflow */
     }
 }
 
 static void assert_crowd_is_whole(unsigned from)
 {
-    for (unsigned i = from; i < CROWD; i++) {
-        if (i % 4 != 3) {
+    for (unsigned i = from; i < CROWD; i++)
+        if (i % 4 == 3)
+            assert_got_one_piece(client[i]);
+        else
             assert_got_all(client[i]);
-            continue;
-        }
-        assert_true(got_whole(client[i]));
-        assert_int_equal(status_of(client[i]), 200);
-        assert_string_equal(got_text, ONE_PIECE);
-    }
 }
 
 static unsigned busy_workers(void)
@@ -159,7 +160,7 @@ static unsigned busy_workers(void)
     return busy;
 }
 
-/* One request for each shape. In the last half many come; the first to ask leaves if `leaves`. */
+/* One request for all of them. In the last half many come; the first to ask leaves if `leaves`. */
 static void a_crowd(uint64_t seed, bool leaves)
 {
     begin_play(seed, 1);
@@ -181,17 +182,16 @@ static void a_crowd(uint64_t seed, bool leaves)
         tells_word(&machines[0], i);
     tells_end(&machines[0]);
     machines[0].work = NULL;
-    tells_one_piece(&machines[0]);
     world_elapse(SECOND(1));
     assert_crowd_is_whole(leaves);
-    assert_int_equal(machines[0].chats, 2);
-    assert_int_equal(stats().entries, 2);
-    assert_int_equal(stats().all.misses, 2);
-    assert_int_equal(stats().all.joins, CROWD - 2);
+    assert_int_equal(machines[0].chats, 1);
+    assert_int_equal(stats().entries, 1);
+    assert_int_equal(stats().all.misses, 1);
+    assert_int_equal(stats().all.joins, CROWD - 1);
     end_play();
 }
 
-static void a_thousand_ask_and_a_node_is_asked_once_for_each_shape(void **state)
+static void a_thousand_ask_and_a_node_is_asked_once(void **state)
 {
     for (uint64_t seed = 0; seed < 3; seed++)
         a_crowd(seed, false);
@@ -337,6 +337,259 @@ static void chance_is_not_kept(void **state)
         assert_int_equal(stats().entries, 0);
         assert_int_equal(stats().all.requests, 0);
         assert_int_equal(records[0].cache, CACHED_BYPASS);
+        end_play();
+    }
+}
+
+/* ---- one answer, many shapes ------------------------------------------------------------------------------------- */
+
+#define SAME_NATIVE(more) "{\"model\":\"m\"," MESSAGES more ",\"options\":{\"temperature\":0,\"top_p\":1}}"
+#define SAME_OPENAI(more) "{\"model\":\"m\"," MESSAGES ",\"temperature\":0,\"top_p\":1" more "}"
+#define USAGE             "\"usage\":{\"prompt_tokens\":3,\"completion_tokens\":2,\"total_tokens\":5}"
+#define CHUNK(rest)                                                                                                    \
+    "data: "                                                                                                           \
+    "{\"id\":\"chatcmpl-1\",\"object\":\"chat.completion.chunk\",\"created\":1,\"model\":\"m\",\"choices\":[" rest     \
+    "}\n\n"
+#define OPENAI_STREAM                                                                                                  \
+    CHUNK("{\"index\":0,\"delta\":{\"role\":\"assistant\",\"content\":\"word 0\"},\"finish_reason\":null}]")           \
+    CHUNK("{\"index\":0,\"delta\":{\"content\":\"word 1\"},\"finish_reason\":null}]")                                  \
+    CHUNK("{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]")                                                    \
+    CHUNK("]," USAGE) "data: [DONE]\n\n"
+#define OPENAI_WHOLE                                                                                                   \
+    "{\"id\":\"chatcmpl-1\",\"object\":\"chat.completion\",\"created\":1,\"model\":\"m\",\"choices\":[{\"index\":0,"   \
+    "\"message\":{\"role\":\"assistant\",\"content\":\"word 0word 1\"},\"finish_reason\":\"stop\"}]," USAGE "}"
+#define NATIVE_WHOLE                                                                                                   \
+    "{\"model\":\"m\",\"created_at\":\"2020-01-01T00:00:00Z\",\"message\":{\"role\":\"assistant\",\"content\":\"word " \
+    "0word 1\"},\"done\":true,\"done_reason\":\"stop\",\"total_duration\":9,\"prompt_eval_count\":3,\"eval_count\":2}"
+#define NATIVE_STREAM                                                                                                  \
+    "{\"model\":\"m\",\"created_at\":\"2020-01-01T00:00:00Z\",\"message\":{\"role\":\"assistant\",\"content\":\"word " \
+    "0\"},\"done\":false}\n"                                                                                           \
+    "{\"model\":\"m\",\"created_at\":\"2020-01-01T00:00:01Z\",\"message\":{\"role\":\"assistant\",\"content\":\"word " \
+    "1\"},\"done\":false}\n"                                                                                           \
+    "{\"model\":\"m\",\"created_at\":\"2020-01-01T00:00:02Z\",\"message\":{\"role\":\"assistant\",\"content\":\"\"},"  \
+    "\"done\":true,\"done_reason\":\"stop\",\"total_duration\":9,\"prompt_eval_count\":3,\"eval_count\":2}\n"
+
+static const struct shape {
+    const char *path, *ask, *type, *said;
+} shapes[] = {
+    {"/api/chat",             SAME_NATIVE(""),                                                             "application/x-ndjson", NATIVE_STREAM},
+    { "/api/chat",            SAME_NATIVE(",\"stream\":false"),                                            "application/json",     NATIVE_WHOLE },
+    { "/v1/chat/completions", SAME_OPENAI(",\"stream\":true,\"stream_options\":{\"include_usage\":true}"),
+     "text/event-stream",                                                                                                          OPENAI_STREAM},
+    { "/v1/chat/completions", SAME_OPENAI(""),                                                             "application/json",     OPENAI_WHOLE },
+    { "/v1/chat/completions", SAME_OPENAI(",\"stream\":true"),                                             "text/event-stream",    OPENAI_STREAM},
+};
+
+static void shape_says(const struct shape *s)
+{
+    struct machine *m = &machines[0];
+    if (!m->work)
+        assert_true(world_run_while(has_nothing, m, SECOND(20)));
+    struct peer *p = m->work ? m->work : m->whole;
+    peer_sendf(p, "HTTP/1.1 200 OK\r\nContent-Type: %s\r\nContent-Length: %zu\r\n\r\n%s", s->type, strlen(s->said),
+               s->said);
+    m->work = m->whole = NULL;
+}
+
+/* Words, end, counts, and nothing of what is not asked for. */
+static void assert_shape(struct peer *p, const struct shape *s)
+{
+    bool openai = s->path[1] == 'v', stream = s == &shapes[0] || s == &shapes[2] || s == &shapes[4];
+    assert_true(got_whole(p));
+    if (status_of(p) != 200 || !got(p, s->type))
+        fail_msg("%.*s", STR_ARG(peer_received(p)));
+    assert_non_null(strstr(got_text, "word 0"));
+    assert_non_null(strstr(got_text, "word 1"));
+    if (!openai) {
+        assert_non_null(strstr(got_text, "\"done\":true,\"done_reason\":\"stop\""));
+        assert_non_null(strstr(got_text, "\"prompt_eval_count\":3,\"eval_count\":2"));
+        return;
+    }
+    assert_non_null(strstr(got_text, stream ? "chat.completion.chunk" : "\"chat.completion\""));
+    assert_non_null(strstr(got_text, "\"finish_reason\":\"stop\""));
+    assert_true((strstr(got_text, USAGE) != NULL) == (s != &shapes[4]));
+    if (stream)
+        assert_non_null(strstr(got_text, "data: [DONE]\n\n"));
+}
+
+static void an_answer_is_kept_for_all_shapes_and_both_dialects(void **state)
+{
+    for (unsigned led = 0; led < ARRAY_LEN(shapes); led++) {
+        begin_play(led, 1);
+        client[0] = ask_with(shapes[led].path, "", shapes[led].ask);
+        shape_says(&shapes[led]);
+        world_elapse(MSEC(50));
+        assert_shape(client[0], &shapes[led]);
+        assert_int_equal(stats().entries, 1);
+        for (unsigned i = 0; i < ARRAY_LEN(shapes); i++) {
+            client[1 + i] = ask_with(shapes[i].path, "", shapes[i].ask);
+            world_elapse(MSEC(20));
+            assert_shape(client[1 + i], &shapes[i]);
+            assert_true(got(client[1 + i], "; hit; ttl="));
+            assert_true(got(client[1 + i], "X-OllamaMax-Node: n1\r\n"));
+        }
+        assert_int_equal(machines[0].chats, 1);
+        assert_int_equal(stats().all.hits, ARRAY_LEN(shapes));
+        end_play();
+    }
+}
+
+/* Half of it has been said when the others come. */
+static void a_running_answer_is_followed_in_all_shapes_and_both_dialects(void **state)
+{
+    for (unsigned led = 0; led < ARRAY_LEN(shapes); led += 2) {
+        const char *said = shapes[led].said;
+        size_t half = (size_t)(strstr(said, "word 1") - said), n = strlen(said);
+        begin_play(led, 1);
+        client[0] = ask_with(shapes[led].path, "", shapes[led].ask);
+        await_work(&machines[0]);
+        peer_sendf(machines[0].work, "HTTP/1.1 200 OK\r\nContent-Type: %s\r\nContent-Length: %zu\r\n\r\n%.*s",
+                   shapes[led].type, n, (int)half, said);
+        world_elapse(MSEC(20));
+        for (unsigned i = 0; i < 2 * ARRAY_LEN(shapes); i++)
+            client[1 + i] = ask_with(shapes[i / 2].path, "", shapes[i / 2].ask);
+        world_elapse(MSEC(20));
+        for (unsigned i = 0; i < ARRAY_LEN(shapes); i++)
+            assert_true(got(client[1 + 2 * i], "word 0") == (i % 2 == 0));
+        peer_sendf(machines[0].work, "%s", said + half);
+        world_elapse(MSEC(50));
+        assert_shape(client[0], &shapes[led]);
+        for (unsigned i = 0; i < 2 * ARRAY_LEN(shapes); i++) {
+            assert_shape(client[1 + i], &shapes[i / 2]);
+            if (i % 2) { /* who asks alike is told alike */
+                size_t again = got_n;
+                char *first = strndup(got_text, got_n);
+                assert_true(got_whole(client[i]));
+                assert_int_equal(got_n, again);
+                assert_memory_equal(got_text, first, again);
+                free(first);
+            }
+        }
+        assert_int_equal(machines[0].chats, 1);
+        end_play();
+    }
+}
+
+static void counts_are_asked_for_on_behalf_of_all(void **state)
+{
+    begin_play(1, 1);
+    client[0] = ask_with("/v1/chat/completions", "", shapes[4].ask);
+    await_work(&machines[0]);
+    assert_non_null(strstr(machines[0].body, "\"stream_options\":{\"include_usage\":true}"));
+    shape_says(&shapes[4]);
+    world_elapse(MSEC(50));
+    assert_shape(client[0], &shapes[4]);               /* who has not asked does not get them, */
+    assert_non_null(strstr(got_text, "chatcmpl-1\"")); /* and all else as the node says it */
+    end_play();
+}
+
+static void what_is_kept_is_told_with_new_times_and_ids(void **state)
+{
+    begin_play(1, 1);
+    client[0] = ask_with(shapes[3].path, "", shapes[3].ask);
+    shape_says(&shapes[3]);
+    world_elapse(MSEC(3200));
+    client[1] = ask_with(shapes[3].path, "", shapes[3].ask);
+    client[2] = ask_with(shapes[1].path, "", shapes[1].ask);
+    world_elapse(MSEC(50));
+    assert_true(got_whole(client[1]));
+    assert_null(strstr(got_text, "\"chatcmpl-1\""));
+    assert_null(strstr(got_text, "\"created\":1,"));
+    assert_true(got(client[1], "\r\nAge: 3\r\n"));
+    assert_true(got_whole(client[2]));
+    assert_null(strstr(got_text, "2020-01-01"));
+    end_play();
+}
+
+/* Two choices cannot be told in the other dialect, nor in the other shape. */
+static void what_cannot_be_told_otherwise_is_asked_anew(void **state)
+{
+    static const struct shape two = {
+        "/v1/chat/completions", SAME_OPENAI(""), "application/json",
+        "{\"id\":\"x\",\"object\":\"chat.completion\",\"created\":1,\"model\":\"m\",\"choices\":[{\"index\":0,"
+        "\"message\":{"
+        "\"content\":\"word 0\"},\"finish_reason\":\"stop\"},{\"index\":1,\"message\":{\"content\":\"word "
+        "1\"},\"finish_reason\":\"stop\"}]}"
+    };
+    for (unsigned running = 0; running < 2; running++) {
+        begin_play(running, 1);
+        client[0] = ask_with(two.path, "", two.ask);
+        await_work(&machines[0]);
+        if (running)
+            client[1] = ask_with("/v1/chat/completions", "", shapes[4].ask);
+        world_elapse(MSEC(20));
+        shape_says(&two);
+        world_elapse(MSEC(20));
+        if (!running)
+            client[1] = ask_with("/v1/chat/completions", "", shapes[4].ask);
+        shape_says(&shapes[4]);
+        world_elapse(MSEC(50));
+        assert_true(got_whole(client[0]));
+        assert_string_equal(got_text, two.said);
+        assert_true(got_whole(client[1]) && strstr(got_text, "word 1"));
+        assert_said(client[1], "fwd=miss; detail=shape");
+        client[2] = ask_with(two.path, "", two.ask);
+        world_elapse(MSEC(50));
+        assert_true(got(client[2], "; hit; ttl="));
+        assert_int_equal(machines[0].chats, 2);
+        end_play();
+    }
+}
+
+static void an_error_is_told_in_each_dialect_and_kept_for_a_moment(void **state)
+{
+    begin_play(1, 1);
+    client[0] = ask_with(shapes[0].path, "", shapes[0].ask);
+    await_work(&machines[0]);
+    client[1] = ask_with(shapes[3].path, "", shapes[3].ask); /* of the running one */
+    world_elapse(MSEC(20));
+    respond(machines[0].work, 400, "{\"error\":\"m does not support thinking\"}");
+    machines[0].work = NULL;
+    world_elapse(MSEC(50));
+    client[2] = ask_with(shapes[1].path, "", shapes[1].ask);
+    client[3] = ask_with(shapes[2].path, "", shapes[2].ask);
+    world_elapse(MSEC(50));
+    for (unsigned i = 0; i < 4; i++) {
+        assert_int_equal(status_of(client[i]), 400);
+        assert_true(got_whole(client[i]));
+        assert_true(str_starts(str_of(got_text), i % 2 ? STR("{\"error\":{\"message\":\"m does not support thinking\"")
+                                                       : STR("{\"error\":\"m does not support thinking\"}")));
+        assert_true(i < 2 || got(client[i], "; hit; ttl="));
+    }
+    assert_int_equal(machines[0].chats, 1);
+    assert_int_equal(stats().all.negative, 2);
+    world_elapse(SECOND(3));
+    client[4] = ask_with(shapes[0].path, "", shapes[0].ask);
+    await_work(&machines[0]);
+    assert_int_equal(machines[0].chats, 2);
+    shape_says(&shapes[0]);
+    world_elapse(MSEC(50));
+    assert_shape(client[4], &shapes[0]);
+    end_play();
+}
+
+static void vectors_are_kept_for_both_dialects(void **state)
+{
+    static const struct shape ways[] = {
+        {"/api/embed",      "{\"model\":\"m\",\"input\":\"a\"}", "application/json",
+         "{\"model\":\"m\",\"embeddings\":[[0.5,1]],\"total_duration\":5,\"prompt_eval_count\":2}"},
+        { "/v1/embeddings", "{\"model\":\"m\",\"input\":\"a\"}", "application/json",
+         "{\"object\":\"list\",\"data\":[{\"object\":\"embedding\",\"embedding\":[0.5,1],\"index\":0}],\"model\":"
+          "\"m\",\"usage\":{"
+          "\"prompt_tokens\":2,\"total_tokens\":2}}"                                              },
+    };
+    for (unsigned led = 0; led < 2; led++) {
+        begin_play(led, 1);
+        client[0] = ask_with(ways[led].path, "", ways[led].ask);
+        shape_says(&ways[led]);
+        world_elapse(MSEC(50));
+        for (unsigned i = 0; i < 2; i++) {
+            client[1 + i] = ask_with(ways[i].path, "", ways[i].ask);
+            world_elapse(MSEC(50));
+            assert_true(got_whole(client[1 + i]));
+            assert_true(got(client[1 + i], "; hit; ttl="));
+            assert_non_null(strstr(got_text, i ? "\"embedding\":[0.5,1]" : "\"embeddings\":[[0.5,1]]"));
+        }
         end_play();
     }
 }
@@ -490,10 +743,10 @@ static void what_did_not_end_well_is_not_kept(void **state)
     }
 }
 
-static void errors_are_passed_on_and_not_kept(void **state)
+static void errors_of_the_nodes_are_not_kept(void **state)
 {
     begin_play(2, 1);
-    client[0] = client[1] = NULL;
+    settings()->cache.negative = 0;
     for (unsigned i = 0; i < 2; i++) {
         client[i] = ask_with("/api/chat", "", COLD_ONE);
         assert_true(world_run_while(has_no_whole, &machines[0], SECOND(20)));
@@ -501,6 +754,14 @@ static void errors_are_passed_on_and_not_kept(void **state)
         machines[0].whole = NULL;
         assert_int_equal(status_of(client[i]), 400);
     }
+    assert_int_equal(stats().entries, 0);
+    settings()->cache.negative = SECOND(2);
+    client[2] = ask_with("/api/chat", "", COLD_ONE);
+    assert_true(world_run_while(has_no_whole, &machines[0], SECOND(20)));
+    respond(machines[0].whole, 500, "{\"error\":\"model runner has unexpectedly stopped\"}");
+    machines[0].whole = NULL;
+    assert_true(status_of(client[2]) >= 500);
+    world_elapse(SECOND(1));
     assert_int_equal(stats().entries, 0);
     end_play();
 }
@@ -678,7 +939,7 @@ static void a_gateway_that_stops_leaves_nothing_behind(void **state)
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_thousand_ask_and_a_node_is_asked_once_for_each_shape),
+        cmocka_unit_test(a_thousand_ask_and_a_node_is_asked_once),
         cmocka_unit_test(the_first_leaves_and_nobody_notices),
         cmocka_unit_test(a_node_that_dies_is_told_to_all_and_nothing_is_kept),
         cmocka_unit_test(a_flight_that_nobody_waits_for_ends),
@@ -686,6 +947,13 @@ int main(void)
         cmocka_unit_test(what_differs_is_asked_anew),
         cmocka_unit_test(a_strangers_tenant_is_the_common_one),
         cmocka_unit_test(chance_is_not_kept),
+        cmocka_unit_test(an_answer_is_kept_for_all_shapes_and_both_dialects),
+        cmocka_unit_test(a_running_answer_is_followed_in_all_shapes_and_both_dialects),
+        cmocka_unit_test(counts_are_asked_for_on_behalf_of_all),
+        cmocka_unit_test(what_is_kept_is_told_with_new_times_and_ids),
+        cmocka_unit_test(what_cannot_be_told_otherwise_is_asked_anew),
+        cmocka_unit_test(an_error_is_told_in_each_dialect_and_kept_for_a_moment),
+        cmocka_unit_test(vectors_are_kept_for_both_dialects),
         cmocka_unit_test(only_if_cached_asks_no_node),
         cmocka_unit_test(a_running_answer_is_not_in_the_cache_yet),
         cmocka_unit_test(no_cache_renews_what_is_kept),
@@ -693,7 +961,7 @@ int main(void)
         cmocka_unit_test(an_old_answer_is_given_while_a_new_one_comes),
         cmocka_unit_test(an_old_answer_stands_in_when_no_node_can),
         cmocka_unit_test(what_did_not_end_well_is_not_kept),
-        cmocka_unit_test(errors_are_passed_on_and_not_kept),
+        cmocka_unit_test(errors_of_the_nodes_are_not_kept),
         cmocka_unit_test(what_is_larger_than_an_entry_may_be_goes_through),
         cmocka_unit_test(changes_of_the_model_forget_it),
         cmocka_unit_test(another_digest_is_another_model),

@@ -74,3 +74,36 @@ static inline void assert_got_all(struct peer *p)
     assert_int_equal(got_n, want_n);
     assert_memory_equal(got_text, want, want_n);
 }
+
+/* The words of all that the machine said, as they stand in one string. */
+static char want_words[MIB(2)];
+static inline struct str words_wanted(void)
+{
+    struct str rest = { want, want_n };
+    char *at = want_words;
+    while (rest.n) {
+        struct json content =
+            json_get(json_get(json_parse(str_cut(&rest, '\n'), NULL), STR("message")), STR("content"));
+        assert_int_equal(content.kind, JSON_STRING);
+        at = put_str(at, (struct str){ content.raw.p + 1, content.raw.n - 2 });
+    }
+    return str_span(want_words, at);
+}
+
+/* What the machine streamed, for a client that wanted it in one piece. */
+static inline void assert_got_one_piece(struct peer *p)
+{
+    struct str words = words_wanted(), rest;
+    assert_true(got_whole(p));
+    assert_int_equal(status_of(p), 200);
+    assert_true(got(p, "Content-Type: application/json; charset=utf-8\r\n"));
+    assert_true(got(p, "Content-Length: "));
+    struct json all = json_parse((struct str){ got_text, got_n }, &rest);
+    struct json content = json_get(json_get(all, STR("message")), STR("content"));
+    if (rest.n || content.raw.n != words.n + 2 || memcmp(content.raw.p + 1, words.p, words.n) != 0)
+        fail_msg("%s", got_text);
+    assert_int_equal(json_get(all, STR("done")).kind, JSON_TRUE);
+    assert_true(str_eq(json_get(all, STR("done_reason")).raw, STR("\"stop\"")));
+    assert_true(str_eq(json_get(all, STR("eval_count")).raw, STR("7")));
+    assert_int_equal(json_get(all, STR("created_at")).kind, JSON_STRING);
+}
