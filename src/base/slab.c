@@ -9,7 +9,8 @@
  *
  * A magazine is a chain through the free objects themselves rather than Bonwick's array of pointers: no memory of its
  * own, so giving back cannot fail and there are no empty magazines to keep. Reading a free object's link touches the
- * line its taker is about to write anyway. Objects are single mallocs: only so can slab_trim hand memory back. Objects
+ * line its taker is about to write anyway. Objects are single mallocs: only so can slab_trim hand memory back. What is
+ * idle is told as Bonwick does: the least that lay in a depot over a while was not needed in it. Objects
  * too large for a magazine live in the depot: beside the cost of filling 256 KiB a lock is nothing.
  *
  * Counters belong to one writer each (a worker, or whoever holds the depot's lock) and are summed by readers. The peak
@@ -51,11 +52,13 @@ struct slab_state {
     _Atomic int64_t peak;
     pthread_mutex_t lock; /* guards chains and the last of the sides */
     struct chain chains;  /* full magazines; .n of them */
+    size_t idle;          /* the least that the depot held since slab_reap last came */
     struct side sides[SYS_WORKERS_MAX + 1];
 };
 
 static struct slab_state states[SLABS_MAX];
 static pthread_mutex_t states_lock = PTHREAD_MUTEX_INITIALIZER;
+static void (*watcher)(const struct slab *s, const void *object, bool taken);
 #ifdef PLAIN_MEMORY
 #define LEAST_BYTES ((size_t)1)
 #define is_plain()  true
@@ -178,6 +181,17 @@ static struct side *depot_side(struct slab_state *st)
     return &st->sides[SYS_NO_WORKER];
 }
 
+static size_t depot_free(struct slab_state *st)
+{
+    return st->chains.n * st->per_magazine + depot_side(st)->loaded_n;
+}
+
+/* Objects have left the depot. Under the lock. */
+static void note_idle(struct slab_state *st)
+{
+    st->idle = MIN(st->idle, depot_free(st));
+}
+
 /* Breaks up a full chain when there are no loose objects. */
 static void loosen(struct slab_state *st)
 {
@@ -201,6 +215,7 @@ static bool reload(struct slab_state *st, struct side *w)
         loose->loaded = NULL;
         loose->loaded_n = 0;
     }
+    note_idle(st);
     pthread_mutex_unlock(&st->lock);
     note_peak(st);
     return w->loaded_n > 0;
@@ -227,6 +242,7 @@ static void *take_from_depot(struct slab_state *st)
     if (loose->loaded) {
         object = pop(&loose->loaded, &loose->loaded_n);
         add(&loose->hits, 1);
+        note_idle(st);
     }
     pthread_mutex_unlock(&st->lock);
     note_peak(st);
@@ -253,6 +269,8 @@ static void *take_by_malloc(struct slab_state *st, unsigned no, size_t bytes)
     struct side *w = &st->sides[no];
     count_on(st, no, &w->misses);
     int64_t live = side_live(w);
+    if (watcher && is_plain())
+        watcher(st->slab, object, true);
     if (!is_plain() || no == SYS_NO_WORKER) {
         note_peak(st);
     } else if (live > w->most) { /* plain takes are frequent: look at other workers' counters only on a new high */
@@ -324,6 +342,8 @@ static void give_to_depot(struct slab_state *st, struct object *o)
 
 static void give_by_free(struct slab_state *st, unsigned no, void *object)
 {
+    if (watcher)
+        watcher(st->slab, object, false);
     free(object);
     count_on(st, no, &st->sides[no].given);
     count_on(st, no, &st->sides[no].freed);
@@ -358,11 +378,6 @@ static uint64_t free_chain(struct object *o)
     return n;
 }
 
-static size_t depot_free(struct slab_state *st)
-{
-    return st->chains.n * st->per_magazine + depot_side(st)->loaded_n;
-}
-
 /* Takes out of the depot what exceeds `keep`: whole chains, linked, and in *out_loose the rest. Under the lock. */
 static struct object *detach_excess(struct slab_state *st, size_t keep, struct object **out_loose)
 {
@@ -388,6 +403,7 @@ void slab_trim(struct slab *s, size_t keep)
     struct object *loose;
     pthread_mutex_lock(&st->lock);
     struct object *excess = detach_excess(st, keep, &loose);
+    note_idle(st);
     pthread_mutex_unlock(&st->lock);
 
     uint64_t freed = free_chain(loose);
@@ -399,6 +415,30 @@ void slab_trim(struct slab *s, size_t keep)
     pthread_mutex_lock(&st->lock);
     add(&depot_side(st)->freed, freed);
     pthread_mutex_unlock(&st->lock);
+}
+
+/* What has been idle goes, and what is left begins to be watched. */
+static size_t reap(struct slab *s)
+{
+    struct slab_state *st = s->state;
+    pthread_mutex_lock(&st->lock);
+    size_t idle = st->idle, keep = depot_free(st) - MIN(idle, depot_free(st));
+    st->idle = keep;
+    pthread_mutex_unlock(&st->lock);
+    if (idle)
+        slab_trim(s, keep);
+    return idle * s->object_bytes;
+}
+
+size_t slab_reap(void)
+{
+    size_t bytes = 0;
+    pthread_mutex_lock(&states_lock);
+    for (size_t i = 0; i < SLABS_MAX; i++)
+        if (states[i].slab)
+            bytes += reap(states[i].slab);
+    pthread_mutex_unlock(&states_lock);
+    return bytes;
 }
 
 void slab_trim_all(size_t keep_bytes)
@@ -466,6 +506,16 @@ void slab_plain(bool on)
 #ifndef PLAIN_MEMORY
     atomic_store_explicit(&plain, on, memory_order_relaxed);
 #endif
+}
+
+bool slab_is_plain(void)
+{
+    return is_plain();
+}
+
+void slab_watch(void (*seen)(const struct slab *s, const void *object, bool taken))
+{
+    watcher = seen;
 }
 
 /* --- failing on purpose --- */

@@ -36,7 +36,14 @@ void slab_each(void (*visit)(const struct slab_count *c, void *arg), void *arg);
 void slab_trim(struct slab *s, size_t keep);
 /* The same for every slab there is, keeping at most `keep_bytes` of each. */
 void slab_trim_all(size_t keep_bytes);
+/* Idle give-back, from time to time: what has lain in the depots unused since the last slab_reap goes back to malloc's
+ * owner. Returns bytes. */
+size_t slab_reap(void);
 void slab_plain(bool on);
+bool slab_is_plain(void);
+/* To record what is taken and given (benches): called for each, by whatever thread does it, while memory is plain. Set
+ * before any other thread runs; NULL: nobody. */
+void slab_watch(void (*seen)(const struct slab *s, const void *object, bool taken));
 
 /* Tests: the nth allocation from now (1 = next) in any slab, arena, buffer or map fails, once; 0 = none. Counting takes
  * starts anew with each call (before the first call nothing is counted: production pays one branch). */

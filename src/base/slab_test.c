@@ -147,6 +147,26 @@ static void trimming_leaves_what_was_asked(void **state)
     sys_set_worker_no(0);
 }
 
+static void what_lies_idle_is_reaped(void **state)
+{
+    static void *objects[1000];
+    struct slab_count c;
+    sys_set_worker_no(SYS_NO_WORKER); /* straight to the depot */
+    slab_reap();
+    take_all(objects, 1000);
+    give_all(objects, 1000);
+    assert_int_equal(slab_reap(), 0); /* none was there all the time */
+    take_all(objects, 300);
+    give_all(objects, 300);
+    assert_int_equal(slab_reap(), 700 * 48);
+    c = counts();
+    assert_int_equal(c.free, 300);
+    take_all(objects, 300);
+    assert_int_equal(slab_reap(), 0);
+    give_all(objects, 300);
+    assert_int_equal(slab_live(&slab), 0);
+}
+
 static void large_objects_live_in_the_depot(void **state)
 {
     struct slab large;
@@ -279,6 +299,7 @@ int main(void)
         ROW(one_worker_gives_what_another_took),
         ROW(threads_without_magazines_use_the_depot),
         ROW(trimming_leaves_what_was_asked),
+        ROW(what_lies_idle_is_reaped),
         ROW(large_objects_live_in_the_depot),
         ROW(plain_mode_hoards_nothing),
 #endif

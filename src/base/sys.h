@@ -28,10 +28,14 @@ enum fail sys_write_file(const char *path, struct str bytes);
 int sys_open_append(const char *path);
 enum fail sys_append(int fd, struct str bytes);
 void sys_close_file(int fd);
-/* Cores this process may use (cgroup v1/v2 quota and affinity), own resident bytes, the cgroup's or machine's memory.
- */
+/* Cores this process may use (cgroup v1/v2 quota and affinity), own resident bytes, how much they should be at most
+ * when nobody has said so: the cgroup's limit or 45 % of the machine, what is less. */
 unsigned sys_cores(void);
 size_t sys_rss(void);
 size_t sys_memory_limit(void);
+/* What the machine could still give to anybody, as a share of all it has; 1 when that cannot be read. */
+double sys_memory_available(void);
+/* Memory that malloc holds and does not use goes back to the machine. Takes milliseconds when there is much of it. */
+void sys_memory_trim(void);
 /* Raises the descriptor limit to the hard one; returns it. */
 size_t sys_raise_descriptors(void);

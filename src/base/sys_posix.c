@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <malloc.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdio.h>
@@ -20,6 +21,8 @@
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
+
+#define MEMORY_PERCENT 45 /* of the machine, which models share */
 
 /* --- who and when --- */
 
@@ -278,7 +281,29 @@ size_t sys_memory_limit(void)
 {
     size_t machine = (size_t)sysconf(_SC_PHYS_PAGES) * (size_t)sysconf(_SC_PAGESIZE);
     size_t granted = cgroup_limit(cgroup_memory);
-    return MIN(machine, granted);
+    return MIN(machine / 100 * MEMORY_PERCENT, granted);
+}
+
+/* "MemAvailable:   24105 kB" */
+static double meminfo(struct str text, struct str name)
+{
+    ssize_t at = str_find(text, name);
+    struct str rest = at < 0 ? STR_NONE : str_trim(str_drop(text, (size_t)at + name.n));
+    uint64_t n;
+    return str_u64(str_cut(&rest, ' '), &n) ? (double)n : 0;
+}
+
+double sys_memory_available(void)
+{
+    char bytes[256]; /* its first lines */
+    struct str text = cgroup_small_file("/proc/meminfo", bytes, sizeof bytes);
+    double all = meminfo(text, STR("MemTotal:")), available = meminfo(text, STR("MemAvailable:"));
+    return all > 0 && available > 0 ? available / all : 1;
+}
+
+void sys_memory_trim(void)
+{
+    malloc_trim(0);
 }
 
 size_t sys_raise_descriptors(void)

@@ -48,6 +48,8 @@ static void take_times_and_limits(const struct config *c, struct gateway_setting
     s->body_max = (size_t)c->limits_body;
     s->bodies_max = (size_t)c->limits_bodies;
     s->head_max = (size_t)c->limits_headers;
+    if (c->memory_limit)
+        s->memory_limit = (size_t)c->memory_limit;
     s->retry_max = (unsigned)c->retry_max;
     s->queue_max_wait = c->queue_max_wait;
     s->hedge_embeddings = c->hedge_embeddings;

@@ -300,6 +300,13 @@ bool fleet_cancel(struct fleet *f, struct ticket *t, nsec now, struct orders *ou
     return waited;
 }
 
+void fleet_shut_queue(struct fleet *f, bool on)
+{
+    fleet_lock(f);
+    f->queue_is_shut = on;
+    fleet_unlock(f);
+}
+
 bool fleet_is_down(struct fleet *f, const struct node *n)
 {
     fleet_lock(f);

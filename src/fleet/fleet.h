@@ -71,6 +71,10 @@ void orders_init(struct orders *o);
  * Both take a lock of their own. */
 void fleet_hints(struct fleet *f, struct ticket *t);
 void fleet_keep_prompt(struct fleet *f, const struct ticket *t);
+/* Memory is short: who would have to wait is refused (FAIL_memory_short); who waits already does so on, and retries
+ * may.
+ */
+void fleet_shut_queue(struct fleet *f, bool on);
 enum verdict fleet_ask(struct fleet *f, struct ticket *t, nsec now, struct orders *out);
 /* Ends the lease in *l (and empties it): teaches state, counts, last_error; connect failures mark the node down at
  * once. */

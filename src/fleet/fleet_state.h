@@ -76,6 +76,7 @@ struct fleet {
     uint32_t tasks;     /* loads and unloads that wait for being ordered */
     struct list queued; /* tickets that wait for a slot, in no order of service */
     uint32_t queued_n;
+    bool queue_is_shut;
 
     /* nodes by place; a place is reused */
     uint64_t last_id;

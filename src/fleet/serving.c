@@ -266,10 +266,14 @@ uint32_t serving_explain(struct fleet *f, const struct ticket *t, bool may_enter
     return v;
 }
 
-static enum verdict settle_answer(struct fleet *f, struct ticket *t)
+static enum verdict settle_answer(struct fleet *f, struct ticket *t, nsec now, struct orders *out)
 {
     if (t->verdict != VERDICT_WAITS)
         return t->verdict;
+    if (unlikely(f->queue_is_shut && !t->tried_n)) {
+        serving_cancel(f, t, now, out);
+        return waiting_refuse(f, t, FAIL_memory_short);
+    }
     t->waiting = true;
     list_push(&f->queued, &t->link);
     f->queued_n++;
@@ -289,7 +293,7 @@ enum verdict serving_ask(struct fleet *f, struct ticket *t, nsec now, struct ord
         carry(f, &so, now, out);
     else if (so.next_turn != NEVER)
         f->scheduler_due = so.next_turn;
-    return known ? settle_answer(f, t) : waiting_refuse(f, t, FAIL_queue_full);
+    return known ? settle_answer(f, t, now, out) : waiting_refuse(f, t, FAIL_queue_full);
 }
 
 /* ---- ends -------------------------------------------------------------------------------------------------------- */

@@ -136,6 +136,32 @@ static void a_full_queue_refuses(void **state)
     world_free(w);
 }
 
+static void a_shut_queue_keeps_those_that_wait(void **state)
+{
+    struct world *w = world_new();
+    world_machine(w, "gpu1", "x:1");
+    world_add_spec(w, (struct node_spec){ .url = STR("gpu1"), .slots = 1 });
+    world_settle(w);
+    struct ticket t[3];
+    for (unsigned i = 0; i < 2; i++) {
+        t[i] = ticket_for(KEY("x:1"));
+        assert_int_equal(world_ask(w, &t[i]), i ? VERDICT_WAITS : VERDICT_GRANTED);
+    }
+    fleet_shut_queue(w->f, true);
+    t[2] = ticket_for(KEY("x:1"));
+    assert_int_equal(world_ask(w, &t[2]), VERDICT_REFUSED);
+    assert_int_equal(t[2].refused, FAIL_memory_short);
+    assert_true(t[2].retry_after_s >= 1);
+    world_end(w, &t[0], OK);
+    assert_int_equal(t[1].verdict, VERDICT_GRANTED);
+    fleet_shut_queue(w->f, false);
+    t[2] = ticket_for(KEY("x:1"));
+    assert_int_equal(world_ask(w, &t[2]), VERDICT_WAITS);
+    world_end(w, &t[1], OK);
+    world_end(w, &t[2], OK);
+    world_free(w);
+}
+
 static void when_the_last_holder_goes_those_that_wait_are_told(void **state)
 {
     struct world *w = world_new();
@@ -351,6 +377,7 @@ int main(void)
         cmocka_unit_test(a_cancelled_lease_drains),
         cmocka_unit_test(deadlines_end_a_wait),
         cmocka_unit_test(a_full_queue_refuses),
+        cmocka_unit_test(a_shut_queue_keeps_those_that_wait),
         cmocka_unit_test(when_the_last_holder_goes_those_that_wait_are_told),
         cmocka_unit_test(unloads_wherever_it_is),
         cmocka_unit_test(options_make_a_variant),

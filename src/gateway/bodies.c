@@ -34,13 +34,33 @@ enum fail body_arrived(struct exchange *x)
 
 enum fail body_begin(struct exchange *x, uint64_t length)
 {
+    if (length > MEMORY_LARGE && !memory_takes_body(x->worker->gateway, (size_t)length))
+        return FAIL_memory_short;
+    x->in.due = length > MEMORY_LARGE ? (size_t)length : 0;
     return length ? buf_reserve(&x->in.body_buf, (size_t)length) : OK;
+}
+
+void body_is_whole(struct exchange *x)
+{
+    if (x->in.due)
+        memory_arrived(x->worker->gateway, x->in.due);
+    x->in.due = 0;
+}
+
+/* One of unknown length becomes a large one with this piece. */
+static bool becomes_large(const struct exchange *x, size_t piece)
+{
+    size_t have = buf_len(&x->in.body_buf);
+
+    return have <= MEMORY_LARGE && have + piece > MEMORY_LARGE;
 }
 
 enum fail body_append(struct exchange *x, struct str piece)
 {
     enum fail f = buf_len(&x->in.body_buf) + piece.n > x->settings->body_max ? FAIL_body_too_large : OK;
 
+    if (!f && becomes_large(x, piece.n) && !memory_is_good(x->worker->gateway))
+        f = FAIL_memory_short;
     if (!f)
         f = buf_append(&x->in.body_buf, piece);
     return f ? f : body_arrived(x);
@@ -48,6 +68,7 @@ enum fail body_append(struct exchange *x, struct str piece)
 
 void body_release(struct exchange *x)
 {
+    body_is_whole(x);
     if (x->in.counted)
         atomic_fetch_sub_explicit(&x->worker->gateway->bodies, x->in.counted, memory_order_relaxed);
     x->in.counted = 0;

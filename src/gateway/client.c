@@ -289,6 +289,7 @@ static void body_complete(struct client *c)
     c->state = CLIENT_BUSY;
     deadline(c, 0);
     c->x->in.body_whole = true;
+    body_is_whole(c->x);
     c->x->in.body = buf_str(&c->x->in.body_buf);
     if (c->x->in.take_piece)
         c->x->in.take_piece(c->x, STR_NONE, true);

@@ -84,8 +84,10 @@ static enum step judge_body(struct exchange *x)
     f = x->in.framing == BODY_LENGTH && x->in.length > x->settings->body_max ? FAIL_body_too_large : OK;
     if (!f)
         f = body_begin(x, x->in.framing == BODY_LENGTH ? x->in.length : 0);
-    if (f)
+    if (f == FAIL_body_too_large)
         return answer_failf(x, f, "%.*s (%zu bytes)", STR_ARG(fail_sentence(f)), x->settings->body_max);
+    if (f)
+        return answer_fail(x, f, STR_NONE);
     client_want_body(x);
     return STEP_WAIT;
 }

@@ -87,6 +87,7 @@ struct exchange {
         struct buf body_buf;
         struct control control;    /* what it wants of the cache */
         size_t counted;            /* of it towards limits.bodies */
+        size_t due;                /* booked with memory_takes_body, and not all there yet */
         enum http_framing framing; /* of the body, and its length if told */
         uint64_t length;
         bool expects, continued, wanted, body_whole;

@@ -342,7 +342,7 @@ static enum step stand(struct follower *f)
         push(f->x, STR_NONE, true);
         return end(f, why);
     }
-    f->inside = where == TAPE_INSIDE;
+    f->inside = where == TAPE_INSIDE && f->x->out.head_sent; /* a patient one has pushed nothing yet */
     return end_as_failed(f, why, STR_NONE);
 }
 

@@ -80,6 +80,7 @@ struct gateway *gateway_new(const struct gateway_parts *parts)
             return NULL;
         }
     }
+    memory_open(g);
     g->lookout = lookout_new(g->worker[0], g->workers, parts->history_file);
     if (!g->lookout)
         gateway_free(&g);
@@ -95,6 +96,7 @@ void gateway_free(struct gateway **at)
         listener_close(&g->listener[i]);
     if (g->lookout)
         lookout_stop(g->lookout);
+    memory_close(g);
     for (unsigned i = 0; i < g->workers; i++)
         worker_close(g->worker[i]);
     for (unsigned i = 0; i < g->workers; i++)

@@ -4,6 +4,7 @@
 #include "gateway/client.h"
 #include "gateway/gateway.h"
 #include "gateway/lookout.h"
+#include "gateway/memory.h"
 #include "gateway/node_conn.h"
 
 #define LISTENERS_MAX 16
@@ -33,7 +34,9 @@ struct gateway {
     struct lookout *lookout;
     static_file_find *page;
     struct cache *cache;
+    pthread_mutex_t resize_lock; /* the cache gets one size at a time */
     struct memo *memo;
+    struct memory memory;
     pthread_mutex_t known_lock;
     struct known known[KNOWN]; /* the latest that any worker knew */
 };
@@ -73,6 +76,8 @@ void lookup_close(struct gateway *g);
 void lookup_tidy(struct gateway *g, nsec now);
 /* Settings have changed. */
 void lookup_configure(struct gateway *g, const struct gateway_settings *s);
+/* The cache's size by the settings in force, and whether memory is short. Any thread. */
+void lookup_resize(struct gateway *g);
 /* What the model's name means today. */
 const struct model_digest *lookup_digest(struct worker *w, struct str model, uint64_t hash);
 /* What every flight's `over` is. */
@@ -106,6 +111,7 @@ bool names_restore(struct exchange *x, struct str *bytes, struct text *room);
 
 /* bodies.c */
 enum fail body_begin(struct exchange *x, uint64_t length); /* room for a body of known length */
+void body_is_whole(struct exchange *x);                    /* what was booked for it is there */
 enum fail body_append(struct exchange *x, struct str piece);
 enum fail body_arrived(struct exchange *x); /* more of it is in the buffer: FAIL_bodies_full */
 void body_release(struct exchange *x);

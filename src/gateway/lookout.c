@@ -24,7 +24,6 @@ struct lookout {
     struct alerts *alerts;
     struct receivers *receivers;
     uint64_t configured; /* 1 + the serial of the settings that were taken over last */
-    size_t memory_limit;
     struct pulse pulse;
     struct alert_values values;
     struct alert_event event[ALERT_EVENTS];
@@ -131,7 +130,7 @@ static void see_process(struct lookout *l, struct gateway *g)
         clients += atomic_load_explicit(&g->worker[i]->n_clients, memory_order_relaxed);
     l->pulse.gauge[GAUGE_clients] = clients;
     l->pulse.gauge[GAUGE_rss_bytes] = rss;
-    l->pulse.gauge[GAUGE_memory_share] = rss / (double)l->memory_limit;
+    l->pulse.gauge[GAUGE_memory_share] = rss / (double)MAX(memory_limit(g), (size_t)1);
 }
 
 static void see_meters(struct lookout *l, struct gateway *g)
@@ -269,7 +268,6 @@ struct lookout *lookout_new(struct worker *first, unsigned workers, const char *
     l->timer.fire = second_is_over;
     l->save.job = (struct job){ .work = write_file, .done = written };
     l->saved = worker_now(first);
-    l->memory_limit = MAX(sys_memory_limit(), (size_t)1);
     if (!make_parts(l, workers, history_file)) {
         l->history_file = NULL;
         lookout_free(&l);

@@ -8,13 +8,14 @@
 #include "gateway/gateway_private.h"
 
 #define SIZE_USUAL MIB(256)
+#define SIZE_SHORT 4  /* of its size: what is left of it while memory is short */
 #define MEMO_SHARE 64 /* of the cache's size: keys of bodies that may come again */
 
 /* ---- life -------------------------------------------------------------------------------------------------------- */
 
 static size_t size_of(const struct gateway_settings *s)
 {
-    return s->cache_size ? s->cache_size : MIN(SIZE_USUAL, sys_memory_limit() / 20);
+    return s->cache_size ? s->cache_size : MIN(SIZE_USUAL, s->memory_limit / 20);
 }
 
 enum fail lookup_open(struct gateway *g)
@@ -23,6 +24,7 @@ enum fail lookup_open(struct gateway *g)
     struct cache_plan plan = { .bytes = size, .seed = sys_random_u64(), .admission = true };
 
     pthread_mutex_init(&g->known_lock, NULL);
+    pthread_mutex_init(&g->resize_lock, NULL);
     g->cache = cache_new(&plan);
     g->memo = memo_new(MAX(size / MEMO_SHARE, (size_t)MEMO_LEAST), sys_random_u64());
     return g->cache && g->memo ? OK : FAIL_no_memory;
@@ -33,11 +35,21 @@ void lookup_close(struct gateway *g)
     cache_free(&g->cache);
     memo_free(&g->memo);
     pthread_mutex_destroy(&g->known_lock);
+    pthread_mutex_destroy(&g->resize_lock);
+}
+
+/* Not under the lock of the settings, for which a worker may wait. */
+void lookup_resize(struct gateway *g)
+{
+    pthread_mutex_lock(&g->resize_lock);
+    size_t size = size_of(atomic_load(&g->settings));
+    cache_resize(g->cache, atomic_load(&g->memory.small_cache) ? size / SIZE_SHORT : size);
+    pthread_mutex_unlock(&g->resize_lock);
 }
 
 void lookup_configure(struct gateway *g, const struct gateway_settings *s)
 {
-    cache_resize(g->cache, size_of(s));
+    lookup_resize(g);
     if (!s->cache.enabled)
         cache_forget(g->cache, CACHE_EVERYTHING);
 }

@@ -222,45 +222,6 @@ static enum step liveness(struct exchange *x)
     return word(x, true, STR("alive\n"), STR_NONE);
 }
 
-/* ---- memory ------------------------------------------------------------------------------------------------------ */
-
-static void put_pool(const struct slab_count *c, void *arg)
-{
-    struct json_out *j = arg;
-
-    json_open(j, '{');
-    ops_str(j, "name", str_of(c->name));
-    ops_int(j, "object_bytes", (int64_t)c->object_bytes);
-    ops_int(j, "live", c->live);
-    ops_int(j, "free", c->free);
-    ops_int(j, "peak", c->peak);
-    ops_int(j, "hits", (int64_t)c->hits);
-    ops_int(j, "misses", (int64_t)c->misses);
-    json_close(j);
-}
-
-static enum step memory(struct exchange *x)
-{
-    struct text t = { 0 };
-    struct json_out j = { .to = &t };
-
-    json_open(&j, '{');
-    ops_int(&j, "rss", (int64_t)sys_rss());
-    ops_int(&j, "limit", (int64_t)sys_memory_limit());
-    ops_int(&j, "buffers", (int64_t)buf_bytes_live());
-    ops_int(&j, "bodies", (int64_t)atomic_load(&x->worker->gateway->bodies));
-    json_key(&j, "arena");
-    json_open(&j, '{');
-    ops_int(&j, "bytes", (int64_t)arena_bytes_live());
-    json_close(&j);
-    json_key(&j, "pools");
-    json_open(&j, '[');
-    slab_each(put_pool, &j);
-    json_close(&j);
-    json_close(&j);
-    return answer_json(x, 200, &t);
-}
-
 /* ---- status and reload ------------------------------------------------------------------------------------------- */
 
 static enum step status(struct exchange *x)
@@ -333,7 +294,7 @@ static enum step (*const by_route[ROUTE_COUNT])(struct exchange *x) = {
     [ROUTE_api_health] = readiness,  [ROUTE_metrics] = ops_metrics,
     [ROUTE_nodes] = ops_nodes,       [ROUTE_nodes_detailed] = ops_nodes_detailed,
     [ROUTE_node] = ops_node,         [ROUTE_models] = ops_models,
-    [ROUTE_memory] = memory,         [ROUTE_cloud_status] = status,
+    [ROUTE_memory] = ops_memory,     [ROUTE_cloud_status] = status,
     [ROUTE_reload] = reload,         [ROUTE_history] = ops_history,
     [ROUTE_requests] = ops_requests, [ROUTE_request] = ops_request,
     [ROUTE_alerts] = ops_alerts,     [ROUTE_alerts_test] = ops_alerts_test,

@@ -36,5 +36,7 @@ enum step ops_silence(struct exchange *x);     /* DELETE /api/alerts/silences/{i
 enum step page_enter(struct exchange *x); /* GET /dashboard, /dashboard/... */
 /* ops_cache.c */
 enum step ops_cache(struct exchange *x); /* GET, DELETE /api/cache */
+/* ops_memory.c */
+enum step ops_memory(struct exchange *x); /* GET /api/memory */
 /* ops_metrics.c */
 enum step ops_metrics(struct exchange *x);

@@ -1,4 +1,5 @@
 /* The metrics page: what the workers' meters counted, and gauges read from a snapshot at this moment. */
+#include "base/heap.h"
 #include "gateway/ops.h"
 #include "gateway/receivers.h"
 
@@ -178,25 +179,36 @@ static void put_cache(struct metrics_page *p, struct gateway *g)
     metrics_sample(p, FAMILY_cache_saved_tokens, NULL, 0, (double)s.all.saved_tokens);
 }
 
-static void put_memory(struct metrics_page *p, struct gateway *g)
+static void put_memory_kinds(struct metrics_page *p, struct gateway *g)
 {
     const struct {
         struct str kind;
         size_t bytes;
     } row[] = {
         {STR("rss"),      sys_rss()              },
-        { STR("limit"),   sys_memory_limit()     },
+        { STR("limit"),   memory_limit(g)        },
         { STR("buffers"), buf_bytes_live()       },
+        { STR("arenas"),  arena_bytes_live()     },
+        { STR("tapes"),   tape_bytes_live()      },
         { STR("bodies"),  atomic_load(&g->bodies)},
     };
 
+    metrics_family(p, FAMILY_memory_bytes);
+    for (size_t i = 0; i < ARRAY_LEN(row); i++)
+        metrics_sample(p, FAMILY_memory_bytes, &(struct metric_label){ "kind", row[i].kind }, 1, (double)row[i].bytes);
+}
+
+static void put_memory(struct metrics_page *p, struct gateway *g)
+{
     metrics_family(p, FAMILY_pool_objects);
     slab_each(put_pool, p);
     metrics_family(p, FAMILY_pool_takes);
     slab_each(put_takes, p);
-    metrics_family(p, FAMILY_memory_bytes);
-    for (size_t i = 0; i < ARRAY_LEN(row); i++)
-        metrics_sample(p, FAMILY_memory_bytes, &(struct metric_label){ "kind", row[i].kind }, 1, (double)row[i].bytes);
+    put_memory_kinds(p, g);
+    metrics_family(p, FAMILY_memory_pressure);
+    metrics_sample(p, FAMILY_memory_pressure, NULL, 0, pressure_mark(pressure_step(&g->memory.pressure)));
+    metrics_family(p, FAMILY_heap_takes);
+    metrics_sample(p, FAMILY_heap_takes, NULL, 0, (double)heap_count().takes);
 }
 
 enum step ops_metrics(struct exchange *x)

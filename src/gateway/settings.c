@@ -28,6 +28,7 @@ struct gateway_settings *gateway_settings_new(void)
     s->body_max = MIB(64);
     s->bodies_max = MIB(1024);
     s->head_max = KIB(64);
+    s->memory_limit = sys_memory_limit();
     s->retry_max = 2;
     s->drain_grace = SECOND(5);
     s->queue_max_wait = SECOND(600);

@@ -22,6 +22,7 @@ struct gateway_settings {
     nsec client_head_timeout, client_idle_timeout; /* a head from its first byte; between pieces of a body. 0 = none */
     nsec node_idle_timeout;
     size_t body_max, bodies_max, head_max;
+    size_t memory_limit; /* of all this process has in memory */
     unsigned retry_max;
     nsec drain_grace;
     int pull_replicas; /* 0 = all */

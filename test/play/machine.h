@@ -41,6 +41,7 @@ struct machine {
 };
 static struct machine machines[3];
 static unsigned machines_n;
+static int machine_slots = -1; /* of those added from now on; -1: no limit */
 static struct fleet *fleet;
 static struct gateway *gate;
 static struct addr gate_at;
@@ -288,7 +289,7 @@ static inline void add_machine(const char *name)
     snprintf(text, sizeof text, "10.0.0.%u:11434", machines_n);
     m->at = world_addr(text);
     world_listen(&m->at, machine_met, m);
-    struct node_spec spec = { .name = str_of(m->name), .url = str_of(text), .slots = -1 };
+    struct node_spec spec = { .name = str_of(m->name), .url = str_of(text), .slots = machine_slots };
     struct orders o;
     const char *why = NULL;
     uint64_t id;

@@ -8,6 +8,8 @@
  * are never synced. Outside a world everything answers from a fixed state, so that pools and hash seeds set up before
  * it are the same each time. */
 #include "base/sys.h"
+
+#include "base/heap.h"
 #include "world_inside.h"
 #include <errno.h>
 #include <stdlib.h>
@@ -44,6 +46,7 @@ static struct {
     struct list files, open, variables;
     int opened;
     size_t disk_room, rss, memory_limit;
+    double available;
     unsigned cores, descriptors, limit;
 } machine;
 static unsigned worker_no = SYS_NO_WORKER;
@@ -146,6 +149,24 @@ size_t sys_rss(void)
 size_t sys_memory_limit(void)
 {
     return machine.memory_limit;
+}
+double sys_memory_available(void)
+{
+    return machine.available;
+}
+void sys_memory_trim(void) {}
+/* Not the same from one run to the next. */
+bool heap_is_counted(void)
+{
+    return false;
+}
+struct heap_count heap_count(void)
+{
+    return (struct heap_count){ 0 };
+}
+void world_memory_available(double share)
+{
+    machine.available = share;
 }
 size_t sys_raise_descriptors(void)
 {
@@ -348,6 +369,7 @@ void sys_begin(uint64_t seed)
     machine.disk_room = SIZE_MAX;
     machine.limit = 1024;
     world_machine(2, MIB(32), MIB(4096));
+    world_memory_available(0.5);
     list_init(&machine.files);
     list_init(&machine.open);
     list_init(&machine.variables);

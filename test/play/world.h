@@ -114,6 +114,7 @@ void world_cut_after(struct peer *p, uint64_t n, enum peer_side direction);
 /* NULL value: unset. */
 void world_env(const char *name, const char *value);
 void world_machine(unsigned cores, size_t rss, size_t memory_limit);
+void world_memory_available(double share);
 void world_file(const char *path, struct str bytes);
 /* STR_NONE if there is none. "stderr" is what went to descriptor 2. */
 struct str world_file_text(const char *path);
