@@ -215,21 +215,21 @@ describe('cache', () => {
 describe('a crowd', () => {
     const CROWD = 1000;
     let f;
-    const stream = (content, n = 60) => ({ model: 'llama3.2', messages: [{ role: 'user', content }], options: { temperature: 0, num_predict: n } });
+    const stream = (content, n = 40) => ({ model: 'llama3.2', messages: [{ role: 'user', content }], options: { temperature: 0, num_predict: n } });
     const post = (body, signal) => fetch(`${f.url}/api/chat`, { method: 'POST', body: JSON.stringify(body), signal });
     const asked = async (node) => Object.values((await node.stats()).models).reduce((sum, model) => sum + model.requests, 0);
     const requests = async () => (await Promise.all(f.nodes.map(asked))).reduce((sum, n) => sum + n, 0);
     const words = (text) => ndjson(text).map((record) => record.message?.content ?? '').join('');
 
     beforeEach(async () => {
-        f = await fleet(2, { slots: 4, 'load-rate': '8GiB/s', prefill: 0, decode: 60 }, { flags: ['--workers', '2', '--retry-max', '2'] });
+        f = await fleet(2, { slots: 4, 'load-rate': '8GiB/s', prefill: 0, decode: 30 }, { flags: ['--workers', '2', '--retry-max', '2'] });
     });
     afterEach(() => f?.stop());
 
     // The first asks for a stream and leads; the rest come while it runs. -> [{status, text, piece}]
     async function crowd(content, n, { first, whole = (i) => i % 4 === 3 } = {}) {
         const answers = [first ?? post(stream(content, n)).then(async (r) => ({ status: r.status, text: await r.text() }))];
-        await until('the node works', async () => (await f.total('active')) > 0);
+        answers.node = await f.busy();
         for (let i = 1; i < CROWD; i++)
             answers.push(post({ ...stream(content, n), stream: !whole(i) })
                 .then(async (r) => ({ status: r.status, text: await r.text(), piece: whole(i), age: r.headers.get('age') })));
@@ -261,20 +261,19 @@ describe('a crowd', () => {
         const leaver = new AbortController();
         const leader = post(stream('leaver'), leaver.signal).then(async (r) => {
             let n = 0;
-            for await (const part of r.body) if ((n += part.length) > 3000) leaver.abort();
+            for await (const part of r.body) if ((n += part.length) > 2000) leaver.abort();
         });
         leader.catch(() => {});
-        const answers = await crowd('leaver', 60, { first: leader });
+        const answers = await crowd('leaver', 40, { first: leader });
         await assert.rejects(leader);
         assertWhole(await Promise.all(answers.slice(1)));
         assert.equal(await requests() - before, 1);
     });
 
     test('the node dies at half: who has a byte is told the truth, nothing is kept', async () => {
-        const answers = await crowd('death', 400);
-        const dying = await f.busy();
+        const answers = await crowd('death', 600);
         await followed();
-        await dying.kill();
+        await answers.node.kill();
         for (const { status, text, piece } of await Promise.all(answers)) {
             if (piece) {
                 assert.equal(status, 502);
@@ -291,7 +290,7 @@ describe('a crowd', () => {
         const before = await requests();
         const first = post({ ...stream('again', 200), stream: false }).then(async (r) => ({ status: r.status, text: await r.text(), piece: true }));
         const answers = await crowd('again', 200, { first, whole: () => true });
-        const dying = await f.busy();
+        const dying = answers.node;
         await followed();
         const first_time = await asked(dying);
         await dying.kill();
