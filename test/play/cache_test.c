@@ -785,6 +785,180 @@ static void what_is_larger_than_an_entry_may_be_goes_through(void **state)
     end_play();
 }
 
+/* ---- whatever breaks ----------------------------------------------------------------------------------------------
+ */
+
+/* The answer ends behind `n` bytes: its length was promised, or else the end of the connection is the end. */
+static void shape_breaks(const struct shape *s, size_t n, unsigned how)
+{
+    struct machine *m = &machines[0];
+    assert_true(world_run_while(has_nothing, m, SECOND(20)));
+    struct peer *p = m->work ? m->work : m->whole;
+    peer_sendf(p, "HTTP/1.1 200 OK\r\nContent-Type: %s\r\n", s->type);
+    if (how & 1)
+        peer_sendf(p, "Content-Length: %zu\r\n", strlen(s->said));
+    peer_sendf(p, "\r\n%.*s", (int)n, s->said);
+    world_elapse(MSEC(2));
+    peer_close(p, how & 2 ? CLOSE_RESET : CLOSE_FIN);
+    m->work = m->whole = NULL;
+    m->closed_on_us = false;
+}
+
+/* What says itself that it is whole may be kept: then all of it was there. */
+static void assert_nothing_broken_is_kept(const struct shape *s)
+{
+    bool kept = stats().entries > 0;
+    struct peer *p = client[9] = ask_with(s->path, "", s->ask);
+    if (!kept)
+        shape_says(s);
+    world_elapse(MSEC(500));
+    assert_shape(p, s);
+    assert_true(got(p, "; hit; ttl=") == kept);
+}
+
+static void an_answer_cut_anywhere_is_not_kept(void **state)
+{
+    unsigned stride = sys_env("OLLAMAMAX_SWEEP") ? 1 : 13;
+    for (unsigned i = 0; i < ARRAY_LEN(shapes); i++)
+        for (size_t n = i; n < strlen(shapes[i].said); n += stride) {
+            begin_play(n, 1);
+            settings()->retry_max = 0;
+            client[0] = ask_with(shapes[i].path, "", shapes[i].ask);
+            shape_breaks(&shapes[i], n, (unsigned)n % 4);
+            world_elapse(SECOND(1));
+            assert_nothing_broken_is_kept(&shapes[i]);
+            end_play();
+        }
+}
+
+static void without_memory_nothing_broken_is_kept(void **state)
+{
+    unsigned stride = sys_env("OLLAMAMAX_SWEEP") ? 1 : 5;
+    for (unsigned i = 0; i < ARRAY_LEN(shapes); i++) {
+        uint64_t takes = 1;
+        for (uint64_t nth = 0; nth <= takes; nth += nth ? stride : i + 1) {
+            begin_play(nth, 1);
+            memory_fail_at(nth);
+            client[0] = ask_with(shapes[i].path, "", shapes[i].ask);
+            client[1] = ask_with(shapes[(i + 1) % ARRAY_LEN(shapes)].path, "", shapes[(i + 1) % ARRAY_LEN(shapes)].ask);
+            for (unsigned turn = 0; turn < 4; turn++) {
+                world_elapse(MSEC(300));
+                if (!has_nothing(&machines[0]))
+                    shape_says(&shapes[i]);
+            }
+            world_elapse(SECOND(2));
+            takes = nth ? takes : memory_takes();
+            memory_fail_at(0);
+            for (unsigned c = 0; c < 2; c++)
+                if (peer_is_open(client[c]))
+                    peer_close(client[c], CLOSE_FIN);
+            world_elapse(SECOND(1));
+            machines[0].work = machines[0].whole = NULL; /* what was asked twice */
+            assert_nothing_broken_is_kept(&shapes[i]);
+            end_play();
+        }
+        assert_true(takes > 20);
+    }
+}
+
+/* ---- no false hits ----------------------------------------------------------------------------------------------- */
+
+/* Each differs from all others in what it asks for, mostly in one thing. */
+#define SAY(text)      "\"messages\":[{\"role\":\"user\",\"content\":\"" text "\"}]"
+#define CHAT(more)     "{\"model\":\"m\",\"stream\":false," more "}"
+#define COOL(more)     CHAT(SAY("a") ",\"options\":{\"temperature\":0" more "}")
+#define WITH(more)     CHAT(SAY("a") ",\"options\":{\"temperature\":0}," more)
+#define FUNCTION(name) "\"tools\":[{\"type\":\"function\",\"function\":{\"name\":\"" name "\"}}]"
+#define OPENAI(more)   "{\"model\":\"m\"," SAY("a") ",\"temperature\":0" more "}"
+static const struct request {
+    const char *path, *fields, *body;
+} requests[] = {
+    {"/api/chat",             "",                          COOL("")                                                                                      },
+    { "/api/chat",            "X-OllamaMax-Tenant: a\r\n", COOL("")                                                                                      },
+    { "/api/chat",            "X-OllamaMax-Tenant: b\r\n", COOL("")                                                                                      },
+    { "/api/chat",            "",                          COOL(",\"seed\":1")                                                                           },
+    { "/api/chat",            "",                          COOL(",\"seed\":2")                                                                           },
+    { "/api/chat",            "",                          COOL(",\"num_predict\":9")                                                                    },
+    { "/api/chat",            "",                          COOL(",\"top_p\":0.5")                                                                        },
+    { "/api/chat",            "",                          COOL(",\"top_k\":5")                                                                          },
+    { "/api/chat",            "",                          COOL(",\"presence_penalty\":1")                                                               },
+    { "/api/chat",            "",                          COOL(",\"repeat_penalty\":1.5")                                                               },
+    { "/api/chat",            "",                          COOL(",\"stop\":[\"x\"]")                                                                     },
+    { "/api/chat",            "",                          COOL(",\"stop\":[\"x\",\"y\"]")                                                               },
+    { "/api/chat",            "",                          CHAT(SAY("b") ",\"options\":{\"temperature\":0}")                                             },
+    { "/api/chat",            "",                          CHAT(SAY("a ") ",\"options\":{\"temperature\":0}")                                            },
+    { "/api/chat",            "",                          CHAT(SAY("a") ",\"options\":{\"temperature\":1,\"seed\":1}")                                  },
+    { "/api/chat",            "",                          CHAT("\"messages\":[{\"role\":\"system\",\"content\":\"a\"}],\"options\":{\"temperature\":0}")},
+    { "/api/chat",            "",
+     CHAT("\"messages\":[{\"role\":\"user\",\"content\":\"a\",\"images\":[\"AAAA\"]}],\"options\":{\"temperature\":"
+           "0}")                                                                                                                                         },
+    { "/api/chat",            "",
+     CHAT("\"messages\":[{\"role\":\"user\",\"content\":\"a\",\"images\":[\"AAAB\"]}],\"options\":{\"temperature\":"
+           "0}")                                                                                                                                         },
+    { "/api/chat",            "",
+     CHAT("\"messages\":[{\"role\":\"user\",\"content\":\"a\"},{\"role\":\"assistant\",\"content\":\"b\"}],"
+           "\"options\":{"
+           "\"temperature\":0}")                                                                                                                         },
+    { "/api/chat",            "",                          WITH("\"format\":\"json\"")                                                                   },
+    { "/api/chat",            "",                          WITH("\"format\":{\"type\":\"object\"}")                                                      },
+    { "/api/chat",            "",                          WITH("\"format\":{\"type\":\"array\"}")                                                       },
+    { "/api/chat",            "",                          WITH("\"think\":true")                                                                        },
+    { "/api/chat",            "",                          WITH("\"think\":\"high\"")                                                                    },
+    { "/api/chat",            "",                          WITH(FUNCTION("f"))                                                                           },
+    { "/api/chat",            "",                          WITH(FUNCTION("g"))                                                                           },
+    { "/api/chat",            "",                          WITH("\"truncate\":false")                                                                    },
+    { "/api/chat",            "",                          WITH("\"logprobs\":true")                                                                     },
+    { "/api/chat",            "",                          WITH("\"unheard_of\":1")                                                                      },
+    { "/v1/chat/completions", "",                          OPENAI("")                                                                                    },
+    { "/v1/chat/completions", "",                          OPENAI(",\"top_p\":0.5,\"seed\":7")                                                           },
+    { "/v1/chat/completions", "",                          OPENAI(",\"max_tokens\":9")                                                                   },
+    { "/v1/chat/completions", "",                          OPENAI(",\"frequency_penalty\":1")                                                            },
+    { "/v1/chat/completions", "",                          OPENAI(",\"response_format\":{\"type\":\"json_object\"}")                                     },
+    { "/v1/chat/completions", "",                          OPENAI(",\"reasoning_effort\":\"high\"")                                                      },
+    { "/v1/chat/completions", "",                          OPENAI(",\"n\":2")                                                                            },
+    { "/v1/chat/completions", "X-OllamaMax-Tenant: a\r\n", OPENAI("")                                                                                    },
+};
+
+static void answers_with(unsigned i)
+{
+    bool native = requests[i].path[1] == 'a';
+    struct machine *m = &machines[0];
+    char body[400];
+    assert_true(world_run_while(has_nothing, m, SECOND(20)));
+    snprintf(
+        body, sizeof body,
+        native ? "{\"model\":\"m\",\"message\":{\"role\":\"assistant\",\"content\":\"answer %u.\"},\"done\":true,"
+                 "\"done_reason\":\"stop\",\"eval_count\":2}"
+               : "{\"id\":\"x\",\"object\":\"chat.completion\",\"created\":1,\"model\":\"m\",\"choices\":[{\"index\":0,"
+                 "\"message\":{\"role\":\"assistant\",\"content\":\"answer "
+                 "%u.\"},\"finish_reason\":\"stop\"}],\"usage\":{}}",
+        i);
+    respond(m->work ? m->work : m->whole, 200, body);
+    m->work = m->whole = NULL;
+}
+
+static void nobody_gets_the_answer_to_another_question(void **state)
+{
+    char want_answer[32];
+    begin_play(1, 1);
+    settings()->cache.ttl = SECOND(300);
+    settings()->cache.route[ROUTE_chat].tools = true;
+    for (unsigned again = 0; again < 2; again++)
+        for (unsigned i = 0; i < ARRAY_LEN(requests); i++) {
+            struct peer *p = ask_with(requests[i].path, requests[i].fields, requests[i].body);
+            if (!again)
+                answers_with(i);
+            world_elapse(MSEC(30));
+            snprintf(want_answer, sizeof want_answer, "\"answer %u.\"", i);
+            if (!got_whole(p) || status_of(p) != 200 || !strstr(got_text, want_answer))
+                fail_msg("%u: %.*s", i, STR_ARG(peer_received(p)));
+            peer_close(p, CLOSE_FIN);
+        }
+    assert_int_equal(machines[0].chats, ARRAY_LEN(requests));
+    assert_int_equal(stats().all.hits, ARRAY_LEN(requests));
+    end_play();
+}
+
 /* ---- forgetting -------------------------------------------------------------------------------------------------- */
 
 static void changes_of_the_model_forget_it(void **state)
@@ -963,6 +1137,9 @@ int main(void)
         cmocka_unit_test(what_did_not_end_well_is_not_kept),
         cmocka_unit_test(errors_of_the_nodes_are_not_kept),
         cmocka_unit_test(what_is_larger_than_an_entry_may_be_goes_through),
+        cmocka_unit_test(an_answer_cut_anywhere_is_not_kept),
+        cmocka_unit_test(without_memory_nothing_broken_is_kept),
+        cmocka_unit_test(nobody_gets_the_answer_to_another_question),
         cmocka_unit_test(changes_of_the_model_forget_it),
         cmocka_unit_test(another_digest_is_another_model),
         cmocka_unit_test(nodes_must_agree_on_what_the_name_means),
