@@ -82,7 +82,7 @@ void fleet_end(struct fleet *f, struct lease *l, const struct attempt_end *end, 
 /* The client left while the ticket waited, or between the grant and its delivery: the lease goes back. True if it still
  * waited; false if it had been decided: see ticket.announced (it will read as refused, FAIL_client_gone). */
 bool fleet_cancel(struct fleet *f, struct ticket *t, nsec now, struct orders *out);
-/* The first token has come, of a lease that learns. */
+/* The first token of a stream has come, of a lease that learns. */
 void fleet_first(struct fleet *f, const struct lease *l, nsec now);
 /* A load or unload has ended: `took` by the node's own word, or 0. The texts of the order are gone afterwards. */
 void fleet_task_done(struct fleet *f, const struct task_order *o, enum fail why, struct str error_text, nsec took,

@@ -176,7 +176,7 @@ bool scheduler_cancel(struct scheduler *s, uint64_t ticket, nsec now, struct sch
  * this model is over (0.1 s at first; learnt from whether those who came next waited inside), or until scheduler_end or
  * scheduler_cancel prove it. Then the number is dead. One that waits is cancelled. False if there is none such. */
 bool scheduler_drain(struct scheduler *s, uint64_t ticket, nsec now, struct scheduler_orders *out);
-/* Its first token has come. */
+/* Its first token has come; not of an answer that comes in one piece. */
 void scheduler_first(struct scheduler *s, uint64_t ticket, nsec now);
 struct scheduler_figures {   /* as the node's final record has them; 0 = not said */
     bool failed;             /* nothing is learnt but the penalty */

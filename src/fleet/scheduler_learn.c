@@ -1,22 +1,16 @@
-/* fleet/scheduler_learn.c - what ends teach: rates of node and model, lengths of answers, slots, load rates.
+/* fleet/scheduler_learn.c - what ends teach: rates of node and model, lengths of answers, load rates; slots:
+ * scheduler_slots.c.
  *
  * Rates are kept as seconds per token (what a choice multiplies with), as averages over the last 16 or so. A pair that
  * has shown nothing yet takes the model's average of a node of weight 1, divided by its weight; a model that has shown
  * nothing takes the settings'. Lengths are averages by model and octave of the prompt; a class with fewer than 8
- * answers leans on the model's.
- *
- * Slots that nobody told are learnt from what nodes cannot hide: answers whose tokens flow at the same time run side by
- * side. One more than proven is let in as a probe; when that one shows that it waited inside the node, the next probe
- * comes a minute later, then two, up to an hour. */
+ * answers leans on the model's. */
 #include "fleet/scheduler_state.h"
 #include <math.h>
 
 #define REMEMBERED         16
 #define REMEMBERED_LENGTHS 256.0f
 #define FEW_LENGTHS        8.0f
-#define PROBE_PAUSE        60.0
-#define PROBE_PAUSE_MOST   3600.0
-#define WAITED_INSIDE      0.25 /* seconds that are not jitter */
 
 /* ---- lengths of answers ----------------------------------------------------------------------------------------- */
 
@@ -81,7 +75,7 @@ void learn_load(struct scheduler *s, uint32_t node, uint32_t model, double took)
         average(&p->load_s, took / (double)s->model[model].bytes, ++p->loads_seen);
 }
 
-/* ---- slots ------------------------------------------------------------------------------------------------------ */
+/* ---- a first token ---------------------------------------------------------------------------------------------- */
 
 static bool sends(const struct job *j)
 {
@@ -94,21 +88,9 @@ void learn_first(struct scheduler *s, struct job *j, double now)
     for (uint32_t l = s->machine[j->node].leases; l != NONE; l = s->job[l].next)
         if (&s->job[l] != j && s->job[l].model == j->model && sends(&s->job[l]))
             beside++;
-    struct pair *p = &s->pair[at_pair(s, j->node, j->model)];
     j->first = now;
     j->expected_end = now + (double)s->decode_s[at_pair(s, j->node, j->model)] * j->output;
-    j->overlapped = beside;
-    if (p->learnt && beside > p->proven)
-        p->proven = beside, p->probe_pause = PROBE_PAUSE;
-}
-
-static void learn_slots(struct pair *p, const struct job *j, double waited_inside, double now)
-{
-    if (!p->learnt || waited_inside < WAITED_INSIDE)
-        return;
-    p->proven = MAX(1, MIN(p->proven, j->ahead));
-    p->probe_at = now + p->probe_pause;
-    p->probe_pause = fmin(2 * p->probe_pause, PROBE_PAUSE_MOST);
+    slots_first(s, j, beside);
 }
 
 /* ---- an end ----------------------------------------------------------------------------------------------------- */
@@ -125,8 +107,7 @@ void learn_end(struct scheduler *s, const struct job *j, const struct scheduler_
     double decode = f->output_tokens && f->decode_took ? (double)f->decode_took / 1e9 / f->output_tokens : 0;
     learn_rates(s, j->node, j->model, prefill, decode);
     stop_learn(s, j, f);
-    if (!j->tests_stop) /* that one may have waited for a slot that was not free after all */
-        learn_slots(&s->pair[at_pair(s, j->node, j->model)], j, (double)f->waited_inside / 1e9, now);
+    slots_learn(s, j, f, now);
     if (f->output_tokens) {
         length_add(m, length_class(j->prompt), f->output_tokens);
         length_add(m, LENGTHS, f->output_tokens);

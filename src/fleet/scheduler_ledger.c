@@ -185,8 +185,9 @@ void ledger_open(struct scheduler *s, uint32_t job, uint32_t node, double now)
     struct pair *p = &s->pair[at_pair(s, node, j->model)];
     j->state = JOB_SERVED, j->node = node, j->granted = now, j->first = 0;
     j->matched = matched_on(j, node);
-    j->ahead = p->inflight, j->overlapped = 0;
+    j->ahead = p->inflight;
     j->stopping = false, j->tests_stop = stop_tested_by(s, j, now);
+    slots_opened(s, j, now);
     expect_end(s, j, now);
     j->prev = NONE, j->next = m->leases;
     if (m->leases != NONE)
@@ -206,6 +207,7 @@ void ledger_close(struct scheduler *s, uint32_t job, double now)
     struct pair *p = &s->pair[at_pair(s, j->node, j->model)];
     assume(s->inflight[j->node] > 0 && p->inflight > 0);
     stop_over(s, j);
+    slots_freed(s, j, now);
     if (j->prev == NONE)
         m->leases = j->next;
     else

@@ -32,10 +32,10 @@ struct job { /* a ticket */
     float service; /* expected, on a node of middling speed */
     float charge;  /* virtual tokens, while it is served */
     double arrived, deadline, granted, first, expected_end;
-    uint32_t overlapped; /* most that sent tokens while it did */
-    uint32_t ahead;      /* in flight with its node and model when it was granted */
-    bool stopping;       /* its client has left, and the node may not know yet: until expected_end */
-    bool tests_stop;     /* has a slot of one that was taken for stopped */
+    uint32_t ahead;  /* in flight with its node and model when it was granted */
+    double freed;    /* when the first slot of these became free beside it; 0: none did */
+    bool stopping;   /* its client has left, and the node may not know yet: until expected_end */
+    bool tests_stop; /* has a slot of one that was taken for stopped */
     uint32_t next_stopping, prev_stopping;
     struct prefix_hint hint[HINTS];
     uint32_t not_on[TRIED_MAX];
@@ -93,7 +93,10 @@ struct pair {
     uint32_t next_resident;   /* of the node */
     uint32_t yields_to;       /* the sibling that it leaves for; NONE */
     uint32_t proven, seen, loads_seen;
-    double used, since; /* last use, resident since */
+    uint32_t paced;
+    float pace, pace_off; /* time taken over what its length lets expect: mean, and mean deviation */
+    float beside, behind; /* proofs of one slot more, and of one less */
+    double used, since;   /* last use, resident since */
     double probe_at, probe_pause;
     double load_after, load_pause; /* after a load that failed */
     float load_s;                  /* per byte */
@@ -356,6 +359,15 @@ uint32_t stop_due(struct scheduler *s, double now);
 /* Does it get a slot that was freed on a guess? */
 bool stop_tested_by(const struct scheduler *s, const struct job *j, double now);
 void stop_learn(struct scheduler *s, const struct job *j, const struct scheduler_figures *f);
+
+/* ---- scheduler_slots.c ------------------------------------------------------------------------------------------ */
+/* The lease of `by` ends, or may have ended by now. */
+void slots_freed(struct scheduler *s, const struct job *by, double now);
+void slots_opened(struct scheduler *s, struct job *j, double now);
+/* Its first token has come; with it so many send that have the same node and model. */
+void slots_first(struct scheduler *s, const struct job *j, uint32_t beside);
+/* A good end. */
+void slots_learn(struct scheduler *s, const struct job *j, const struct scheduler_figures *f, double now);
 
 /* ---- scheduler_dispatch.c --------------------------------------------------------------------------------------- */
 void dispatch_model(struct scheduler *s, uint32_t model, double now, struct scheduler_orders *out);

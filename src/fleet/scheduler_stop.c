@@ -24,6 +24,7 @@ void stop_begin(struct scheduler *s, uint32_t job, double now)
 {
     struct job *j = &s->job[job];
     j->stopping = true;
+    slots_freed(s, j, now);
     j->expected_end = now + (double)pair_of(s, j)->stop_s;
     j->prev_stopping = NONE, j->next_stopping = s->first_stopping;
     if (s->first_stopping != NONE)

@@ -303,10 +303,13 @@ static nsec told(int64_t duration)
     return duration > 0 ? duration : 0;
 }
 
-static nsec waited_inside(const struct figures *g)
+/* Embeddings tell a total, but not what it is made of; llama-server tells the parts of an answer, and no total. */
+static nsec waited_inside(const struct lease *l, const struct attempt_end *e)
 {
-    nsec known = told(g->load) + told(g->prompt_eval) + told(g->eval);
-    return g->total > 0 && g->total > known ? g->total - known : 0;
+    const struct figures *g = &e->figures;
+    nsec served = told(g->prompt_eval) + told(g->eval), known = told(g->load) + served;
+    nsec total = g->total > 0 ? g->total : e->records ? 0 : e->ended - l->granted;
+    return served && total > known ? total - known : 0;
 }
 
 /* What was matched need not be evaluated, though the node counts it; the rest of a prompt that was nearly all there
@@ -331,7 +334,7 @@ static struct scheduler_figures figures_of(const struct lease *l, const struct a
                                        .prefill_took = told(g->prompt_eval),
                                        .decode_took = decode,
                                        .load_took = told(g->load),
-                                       .waited_inside = waited_inside(g) };
+                                       .waited_inside = waited_inside(l, e) };
 }
 
 void serving_end(struct fleet *f, const struct lease *l, const struct attempt_end *e, nsec now, struct orders *out)
@@ -341,7 +344,7 @@ void serving_end(struct fleet *f, const struct lease *l, const struct attempt_en
     begin(f, now, &so);
     if (e->client_left && e->was_sent) {
         scheduler_drain(f->scheduler, l->number, now, &so);
-    } else if (e->client_left || (e->why && !fail_counts_against_node(e->why))) {
+    } else if (e->client_left || (e->why && !fail_counts_against_node(e->why)) || (!e->why && e->status >= 400)) {
         scheduler_cancel(f->scheduler, l->number, now, &so); /* nothing is learnt */
     } else {
         struct scheduler_figures g = figures_of(l, e);

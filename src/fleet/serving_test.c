@@ -103,6 +103,73 @@ static void a_cancelled_lease_drains(void **state)
     world_free(w);
 }
 
+static struct attempt_end whole_answer(struct world *w)
+{
+    struct attempt_end e = { .status = 200, .was_sent = true, .ended = w->now };
+    figures_clear(&e.figures);
+    return e;
+}
+
+/* Ten pairs, each asked at once and answered after 0.1 s; how many slots are known then. */
+static uint32_t slots_after(struct world *w, struct attempt_end (*made)(struct world *w))
+{
+    uint32_t slots = 0;
+    for (int i = 0; i < 10; i++) {
+        struct ticket t[2] = { ticket_for(KEY("x:1")), ticket_for(KEY("x:1")) };
+        world_ask(w, &t[0]);
+        world_ask(w, &t[1]);
+        world_elapse(w, MSEC(100));
+        for (int k = 0; k < 2; k++) {
+            struct attempt_end e = made(w);
+            slots = t[k].lease.slots;
+            orders_init(&w->out);
+            fleet_end(w->f, &t[k].lease, &e, w->now, &w->out);
+            carry_out(w);
+        }
+    }
+    return slots;
+}
+
+static struct attempt_end chat(struct world *w)
+{
+    struct attempt_end e = whole_answer(w);
+    e.figures.total = MSEC(99), e.figures.prompt_eval = MSEC(9), e.figures.eval = MSEC(90);
+    return e;
+}
+
+static struct attempt_end mistake(struct world *w)
+{
+    struct attempt_end e = whole_answer(w);
+    e.status = 400;
+    return e;
+}
+
+/* Said from what: llama-server times the parts, and it is not known when they began. */
+static struct attempt_end timings(struct world *w)
+{
+    struct attempt_end e = chat(w);
+    e.figures.total = -1;
+    return e;
+}
+
+static void whole_answers_teach_slots(void **state)
+{
+    struct attempt_end (*const made[])(struct world * w) = { chat, timings, mistake };
+    for (size_t i = 0; i < ARRAY_LEN(made); i++) {
+        struct world *w = cold(1, -1);
+        struct ticket t = ticket_for(KEY("x:1"));
+        world_ask(w, &t);
+        world_tasks_end(w, OK, "");
+        world_end(w, &t, OK);
+        uint32_t slots = slots_after(w, made[i]);
+        if (made[i] == mistake)
+            assert_int_equal(slots, 1);
+        else
+            assert_in_range(slots, 2, 12);
+        world_free(w);
+    }
+}
+
 static void deadlines_end_a_wait(void **state)
 {
     struct world *w = cold(1, 0);
@@ -375,6 +442,7 @@ int main(void)
         cmocka_unit_test(a_load_that_fails_everywhere_is_told),
         cmocka_unit_test(slots_are_waited_for),
         cmocka_unit_test(a_cancelled_lease_drains),
+        cmocka_unit_test(whole_answers_teach_slots),
         cmocka_unit_test(deadlines_end_a_wait),
         cmocka_unit_test(a_full_queue_refuses),
         cmocka_unit_test(a_shut_queue_keeps_those_that_wait),

@@ -53,7 +53,7 @@ static void push_on(struct exchange *x, struct str bytes, bool last)
     x->tally.last = worker_now(x->worker);
     if (!x->tally.first) {
         x->tally.first = x->tally.last;
-        if (x->ticket.lease.learns)
+        if (x->ticket.lease.learns && x->up.form != FORM_WHOLE)
             fleet_first(x->worker->gateway->fleet, &x->ticket.lease, x->tally.first);
     }
     x->tally.bytes_out += bytes.n;
