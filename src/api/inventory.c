@@ -180,6 +180,16 @@ static bool read_openai(struct arena *a, struct json entry, struct inventory_mod
     return true;
 }
 
+static uint32_t least_context(struct json slots)
+{
+    uint32_t least = 0, tokens;
+    struct json_walk w = json_walk(slots);
+    while (json_next(&w))
+        if ((tokens = tokens_of(w.value, STR("n_ctx"))) && (!least || tokens < least))
+            least = tokens;
+    return least;
+}
+
 static uint32_t count_of(struct json list)
 {
     uint32_t n = 0;
@@ -232,6 +242,19 @@ struct inventory *inventory_read(struct str body, nsec now, enum fail *why)
 struct inventory *inventory_read_openai(struct str body, nsec now, enum fail *why)
 {
     return read_body(body, now, why, STR("data"), read_openai);
+}
+
+bool props_read(struct str body, uint32_t *out_slots, uint32_t *out_context)
+{
+    struct json said = json_parse(body, NULL);
+    if (said.kind == JSON_ARRAY) {
+        *out_slots = count_of(said);
+        *out_context = least_context(said);
+    } else {
+        *out_slots = tokens_of(said, STR("total_slots"));
+        *out_context = tokens_of(json_get(said, STR("default_generation_settings")), STR("n_ctx"));
+    }
+    return *out_slots > 0;
 }
 
 struct str version_read(struct arena *a, struct str body)

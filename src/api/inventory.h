@@ -32,6 +32,9 @@ struct inventory *inventory_read(struct str body, nsec now, enum fail *why);
  * the id alone. An id that is a path (llama-server's) is named by its last part. */
 struct inventory *inventory_read_openai(struct str body, nsec now, enum fail *why);
 void inventory_free(struct inventory **i);
+/* What a llama-server says of itself, in its /props or (an array, one entry each) its /slots: how many requests it
+ * serves at once, and how many tokens each of them may have (0: not said). False if the body says neither. */
+bool props_read(struct str body, uint32_t *out_slots, uint32_t *out_context);
 /* The version string of /api/version; NULL bytes if it is none. In the arena. */
 struct str version_read(struct arena *a, struct str body);
 /* Kind of a node from its answers, in the order of ollama-api 5.4. */

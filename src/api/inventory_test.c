@@ -247,6 +247,27 @@ static void kinds_have_names(void **state)
     assert_str(node_kind_name(NODE_UNKNOWN), "unknown");
 }
 
+static void props_say_slots(void **state)
+{
+    uint32_t slots, context;
+    assert_true(props_read(STR("{\"default_generation_settings\":{\"n_ctx\":4096,\"params\":{}},\"total_slots\":4,"
+                               "\"model_path\":\"/m.gguf\",\"is_sleeping\":false}"),
+                           &slots, &context));
+    assert_int_equal(slots, 4);
+    assert_int_equal(context, 4096);
+    assert_true(props_read(STR("[{\"id\":0,\"n_ctx\":8192,\"is_processing\":true},{\"id\":1,\"n_ctx\":2048}]"), &slots,
+                           &context));
+    assert_int_equal(slots, 2);
+    assert_int_equal(context, 2048);
+    assert_true(props_read(STR("{\"total_slots\":1}"), &slots, &context));
+    assert_int_equal(context, 0);
+    static const char *const others[] = {
+        "", "[]", "{}", "{\"error\":{\"code\":501}}", "{\"total_slots\":\"4\"}", "[1", "7", "{\"total_slots\":-1}"
+    };
+    for (size_t i = 0; i < ARRAY_LEN(others); i++)
+        assert_false(props_read(str_of(others[i]), &slots, &context));
+}
+
 static int begin(void **state)
 {
     arena_pools_init();
@@ -280,6 +301,7 @@ int main(void)
         cmocka_unit_test(memory_may_be_out_at_any_time),
         cmocka_unit_test(versions_are_read),
         cmocka_unit_test(kinds_have_names),
+        cmocka_unit_test(props_say_slots),
     };
     return cmocka_run_group_tests(tests, begin, end);
 }

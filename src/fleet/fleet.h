@@ -107,6 +107,8 @@ struct observation {
     struct str version;  /* VERSION */
     enum node_kind kind; /* VERSION: NODE_UNKNOWN = keep */
     bool simulated;
+    nsec wall;               /* PS: of the answer */
+    uint32_t slots, context; /* TAGS, of a server that has one model: requests at once, tokens of each; 0: not said */
     struct inventory
         *inventory; /* TAGS, PS: the fleet takes it over and leaves NULL, or leaves it when it says nothing new */
 };
@@ -177,7 +179,8 @@ struct node_view {
     enum node_kind kind;
     bool simulated, added_at_run_time;
     double weight;
-    int slots;
+    int slots;        /* -1: neither configured nor told */
+    uint32_t context; /* tokens that a request may have; 0: not told */
     uint32_t inflight;
     uint64_t requests, errors;
     enum fail last_error;

@@ -164,6 +164,13 @@ void probes_refresh(struct fleet *f, struct node *n, nsec now);
 /* Its name should be resolved again. */
 void probes_resolve_again(struct fleet *f, struct node *n, nsec now);
 
+/* ---- fits.c: what does not fit ----------------------------------------------------------------------------------- */
+/* It has listed what it has loaded: before and now (the same if nothing has changed). `before`: when it was last asked,
+ * `n->ps_asked`: when for this; `wall`: of the answer. Before the scheduler is told. */
+void fits_learn(struct fleet *f, struct node *n, const struct listing *was, const struct listing *is, nsec before,
+                nsec wall, nsec now);
+void fits_forget(struct node *n);
+
 /* ---- choice.c: who could ---------------------------------------------------------------------------------------- */
 /* How a ticket can be served. */
 struct choice {

@@ -153,6 +153,8 @@ static void tell_node(struct fleet *f, const struct node *n, nsec now, struct sc
                                  .share = breaker_slow_start(n->warm_since, now),
                                  .penalty = n->state == NODE_SUSPECT ? SCHEDULER_SHUNNED : 0,
                                  .slots = (uint32_t)n->max_inflight,
+                                 .held = n->fits_models,
+                                 .vram = n->fits_bytes,
                                  .labels = (n->kind == NODE_OLLAMA ? LABEL_OLLAMA : 0) |
                                            model_rules_labels(f->settings.rules, n->labels),
                                  .id = n->id };
@@ -234,12 +236,14 @@ static bool is_resident(const struct fleet *f, const struct node *n, uint32_t v,
     return was || (!is->options.hash && !sibling_is_loaded(f, n, v));
 }
 
-/* Said of the node, else of the model; else to be learnt, unless the node batches without end. */
+/* Said of the node, else of the model, else by the node; else to be learnt, unless the node batches without end. */
 static enum scheduler_slots slots_of(const struct fleet *f, const struct node *n, uint64_t name, uint32_t *out)
 {
     const struct model_rule *rule = rule_of(f, name);
     bool batches = n->kind == NODE_VLLM || n->kind == NODE_OPENAI;
     int said = n->slots >= 0 ? n->slots : rule ? rule->slots : NOT_SAID;
+    if (said < 0 && n->told_slots)
+        said = (int)n->told_slots;
     *out = said > 0 ? (uint32_t)said : 0;
     return said >= 0 || batches ? SLOTS_TOLD : SLOTS_LEARNT;
 }
@@ -302,6 +306,8 @@ static void tell_all_of(struct fleet *f, uint32_t no, nsec now, struct scheduler
         tell_nobody_there(f, no, now, so);
         return;
     }
+    if (!health_answers(n))
+        fits_forget(n);
     tell_node(f, n, now, so);
     if (!health_answers(n)) {
         serving_drop_tasks(f, n);

@@ -54,9 +54,10 @@ struct node {
     bool faded;              /* down for so long that views no longer show it */
     double weight;
     int slots, max_inflight;
-    uint32_t inflight, pins; /* leases out; other holders of the pointer */
-    unsigned misses;         /* probes missed in a row */
-    unsigned connect_fails;  /* addresses that failed one after the other */
+    uint32_t told_slots, told_context; /* by itself; 0: not */
+    uint32_t inflight, pins;           /* leases out; other holders of the pointer */
+    unsigned misses;                   /* probes missed in a row */
+    unsigned connect_fails;            /* addresses that failed one after the other */
     uint64_t requests, errors;
     enum fail last_error;
     char last_error_text[NODE_ERROR_TEXT];
@@ -76,6 +77,11 @@ struct node {
     struct task task[NODE_TASKS]; /* loads and unloads of our own, one at a time */
     uint32_t tasks;
     bool task_runs;
+    nsec load_began, load_ended, unload_ended; /* the latest of ours; load_ended NEVER while it is under way */
+    uint32_t load_variant;
+    uint64_t fits_bytes; /* fits.c: what it holds at most; 0: not known */
+    uint32_t fits_models;
+    nsec fits_until;
     struct listing *tags, *ps; /* latest; NULL until told */
     nsec tags_at, ps_at;
     uint64_t tags_asked,

@@ -109,9 +109,21 @@ static void learn_version(struct fleet *f, struct node *n, const struct observat
     health_answered(f, n, now);
 }
 
-static void learn_inventory(struct fleet *f, struct node *n, unsigned what, struct delivery *d, nsec now)
+/* What it does not say any more may still be so. */
+static void learn_props(struct fleet *f, struct node *n, const struct observation *ob)
+{
+    if (ob->context)
+        n->told_context = ob->context;
+    if (!ob->slots || ob->slots == n->told_slots)
+        return;
+    n->told_slots = ob->slots;
+    lineup_forget_slots(f, n);
+}
+
+static void learn_inventory(struct fleet *f, struct node *n, unsigned what, struct delivery *d, nsec wall, nsec now)
 {
     struct listing **mine = listing_of(n, what);
+    nsec before = n->ps_asked;
     *(what == PROBE_TAGS ? &n->tags_at : &n->ps_at) = now;
     if (what == PROBE_TAGS)
         n->tags_told = n->tags_asked;
@@ -119,6 +131,8 @@ static void learn_inventory(struct fleet *f, struct node *n, unsigned what, stru
         n->ps_asked = n->ps_sent;
     lineup_outdate(f, n);
     health_answered(f, n, now);
+    if (what == PROBE_PS)
+        fits_learn(f, n, *mine, d->listing ? d->listing : *mine, before, wall, now);
     if (d->same || !d->listing)
         return;
     if (!n->remove_when_idle)
@@ -134,7 +148,10 @@ static void learn_finding(struct fleet *f, struct node *n, const struct observat
     switch (ob->what) {
     case PROBE_RESOLVE: learn_addresses(f, n, ob, now); break;
     case PROBE_VERSION: learn_version(f, n, ob, now); break;
-    default: learn_inventory(f, n, ob->what, d, now); break;
+    default:
+        learn_props(f, n, ob);
+        learn_inventory(f, n, ob->what, d, ob->wall, now);
+        break;
     }
 }
 

@@ -107,7 +107,7 @@ static nsec load_patience(const struct fleet *f, const struct variant *v)
     return f->settings.load_timeout + (nsec)((double)v->bytes / (double)(1ull << 30) * 20e9);
 }
 
-static void order_task(struct fleet *f, struct node *n, struct orders *out)
+static void order_task(struct fleet *f, struct node *n, nsec now, struct orders *out)
 {
     struct task t = n->task[0];
     struct variant *v = &f->variant[t.variant];
@@ -115,6 +115,8 @@ static void order_task(struct fleet *f, struct node *n, struct orders *out)
     f->tasks--;
     n->pins++;
     n->task_runs = true;
+    if (t.loads)
+        n->load_began = now, n->load_ended = NEVER, n->load_variant = t.variant;
     out->task[out->tasks++] = (struct task_order){ .node = n,
                                                    .addr = n->addr[n->addr_next],
                                                    .variant = t.variant,
@@ -125,7 +127,7 @@ static void order_task(struct fleet *f, struct node *n, struct orders *out)
                                                    .patience = load_patience(f, v) };
 }
 
-static void order_tasks(struct fleet *f, struct orders *out)
+static void order_tasks(struct fleet *f, nsec now, struct orders *out)
 {
     for (uint32_t i = 0; f->tasks && i < f->places; i++) {
         struct node *n = f->node[i];
@@ -135,7 +137,7 @@ static void order_tasks(struct fleet *f, struct orders *out)
             out->more = true;
             return;
         }
-        order_task(f, n, out);
+        order_task(f, n, now, out);
     }
 }
 
@@ -190,7 +192,7 @@ void serving_settle(struct fleet *f, nsec now, struct orders *out)
         preload_turn(f, now, &so);
     refuse_hopeless(f, now, &so);
     carry(f, &so, now, out);
-    order_tasks(f, out);
+    order_tasks(f, now, out);
 }
 
 nsec serving_next(const struct fleet *f)
@@ -404,6 +406,7 @@ void fleet_task_done(struct fleet *f, const struct task_order *o, enum fail why,
     n->pins--;
     n->task_runs = false;
     n->lineup_changed = now;
+    *(o->loads ? &n->load_ended : &n->unload_ended) = now;
     n->due_ps = MIN(n->due_ps, now);
     if (o->loads && roster_in_place(n))
         load_ended(f, o, why, text, took, now, &so);

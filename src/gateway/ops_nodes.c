@@ -31,6 +31,8 @@ static void put_brief(struct json_out *j, const struct node_view *n)
         json_put_i64(j, n->slots);
     else
         json_put_null(j); /* not told and not configured */
+    if (n->context)
+        ops_int(j, "context", n->context);
     ops_bool(j, "simulated", n->simulated);
 }
 

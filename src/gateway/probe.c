@@ -2,8 +2,9 @@
  *
  * A probe walks the same road as a request, from the attempt on, with the node named by a pin instead of a lease; its
  * sink gathers the body. A node that knows no /api/version is asked for /v1/models, which tells its kind
- * (ollama-api 5.4). The probe carries our Via: a node that leads back to this gateway answers 421, and is reported as
- * what it is. */
+ * (ollama-api 5.4). A llama-server has said its models when it has also said its slots: /props, or /slots where that is
+ * switched off; its models are told whatever comes of these. The probe carries our Via: a node that leads back to this
+ * gateway answers 421, and is reported as what it is. */
 #include "gateway/gateway_private.h"
 
 #define PROBE_BODY_MAX MIB(8)
@@ -16,7 +17,9 @@ struct probe {
     nsec patience;
     struct addr addr;
     struct str path;
-    bool second; /* asked for /v1/models after /api/version was unknown */
+    bool second;              /* asked for /v1/models after /api/version was unknown */
+    struct inventory *models; /* of a llama-server, until it has said its slots: */
+    const char *asks;         /* "/props" or "/slots"; NULL: for none of them */
     int status;
     struct buf body;
     struct str server;
@@ -50,8 +53,19 @@ static void tell(struct probe *p, struct observation *ob)
     orders_carry_out(w, &o);
 }
 
+static void tell_models(struct probe *p, uint32_t slots, uint32_t context)
+{
+    struct observation ob = { .inventory = p->models, .slots = slots, .context = context };
+
+    tell(p, &ob);
+}
+
 static void tell_failed(struct probe *p, enum fail why)
 {
+    if (p->models) {
+        tell_models(p, 0, 0);
+        return;
+    }
     struct observation ob = { .failed = why, .error_text = fail_sentence(why) };
 
     tell(p, &ob);
@@ -100,9 +114,28 @@ static void tell_version(struct probe *p, bool simulated)
     arena_done(&a);
 }
 
+static void ask_slots(struct probe *p, const char *path)
+{
+    p->asks = path;
+    buf_free(&p->body);
+    ask(p, str_of(path));
+}
+
+static void tell_slots(struct probe *p)
+{
+    uint32_t slots = 0, context = 0;
+
+    if (p->status != 200 || !props_read(buf_str(&p->body), &slots, &context))
+        slots = context = 0;
+    if (!slots && strcmp(p->asks, "/props") == 0)
+        ask_slots(p, "/slots");
+    else
+        tell_models(p, slots, context);
+}
+
 static void tell_inventory(struct probe *p)
 {
-    struct observation ob = { 0 };
+    struct observation ob = { .wall = loop_wall(p->worker->loop) };
     struct str body = buf_str(&p->body);
     nsec now = worker_now(p->worker);
 
@@ -113,7 +146,12 @@ static void tell_inventory(struct probe *p)
     else
         ob.inventory = inventory_read(body, now, &ob.failed);
     ob.error_text = fail_sentence(ob.failed);
-    tell(p, &ob);
+    if (ob.inventory && p->kind == NODE_LLAMACPP) {
+        p->models = ob.inventory;
+        ask_slots(p, "/props");
+    } else {
+        tell(p, &ob);
+    }
 }
 
 /* ---- the sink ---------------------------------------------------------------------------------------------------- */
@@ -146,6 +184,8 @@ static void sink_ended(struct exchange *x, enum fail why)
         tell_failed(p, FAIL_upstream_garbage);
     else if (p->what == PROBE_VERSION)
         tell_version(p, x->up.simulated);
+    else if (p->asks)
+        tell_slots(p);
     else
         tell_inventory(p);
 }

@@ -383,10 +383,19 @@ static void list_openai(struct pad *t, const struct node_actor *n)
     pad_put(t, STR("]}"));
 }
 
+static void list_props(struct pad *t, const struct node_actor *n)
+{
+    char body[128];
+    snprintf(body, sizeof body, "{\"total_slots\":%u,\"default_generation_settings\":{\"n_ctx\":4096}}", n->tells);
+    pad_put(t, str_of(body));
+}
+
 static int answer_probe(struct node_actor *n, struct str path, struct pad *t)
 {
     if (str_eq(path, STR("/v1/models")))
         list_openai(t, n);
+    else if (n->tells && str_eq(path, STR("/props")))
+        list_props(t, n);
     else if (!n->is_ollama)
         return 404;
     else if (str_eq(path, STR("/api/version")))
@@ -397,7 +406,7 @@ static int answer_probe(struct node_actor *n, struct str path, struct pad *t)
     return 200;
 }
 
-static const char *const probe_paths[] = { "/api/version", "/api/tags", "/api/ps", "/v1/models" };
+static const char *const probe_paths[] = { "/api/version", "/api/tags", "/api/ps", "/v1/models", "/props", "/slots" };
 
 static void probe_comes_back(void *arg)
 {
@@ -617,7 +626,7 @@ void node_does(struct node_actor *n, const struct line *l)
         take_directions(n, l);
 }
 
-#define NODE_LINE "node NAME [is llamacpp | is gateway] [slots N | learns] has [cold] MODEL, ..."
+#define NODE_LINE "node NAME [is llamacpp | is gateway] [slots N | tells N | learns] has [cold] MODEL, ..."
 
 void node_enters(const struct line *l)
 {
@@ -635,7 +644,11 @@ void node_enters(const struct line *l)
     bool is_gateway = word_is(&l->w[2], "is") && l->n > 3 && word_is(&l->w[3], "gateway");
     n->is_ollama = !word_is(&l->w[2], "is");
     i += n->is_ollama ? 0 : 2;
-    if (i + 1 < l->n && (word_is(&l->w[i], "slots") || word_is(&l->w[i], "learns"))) {
+    if (i + 1 < l->n && word_is(&l->w[i], "tells")) {
+        n->slots = -1;
+        n->tells = word_number(l, &l->w[i + 1]);
+        i += 2;
+    } else if (i + 1 < l->n && (word_is(&l->w[i], "slots") || word_is(&l->w[i], "learns"))) {
         n->slots = word_is(&l->w[i], "slots") ? (int)word_number(l, &l->w[i + 1]) : -1;
         i += n->slots < 0 ? 1 : 2;
     }

@@ -76,13 +76,14 @@ struct node_actor {
     char name[32];
     struct addr at;
     bool is_ollama;
-    int slots; /* per model; 0 without limit, -1 to be learnt */
+    int slots;      /* per model; 0 without limit, -1 to be learnt */
+    unsigned tells; /* slots, in /props; 0: it has none */
     char models[8][64];
     unsigned models_n;
     char loaded[8][64];
     unsigned loaded_n;
     nsec probes_after;  /* < 0: never */
-    uint64_t probed[4]; /* version, tags, ps, v1/models */
+    uint64_t probed[6]; /* version, tags, ps, v1/models, props, slots */
     struct list seen;
     unsigned seen_n;
     struct list replies; /* not begun */
