@@ -5,6 +5,7 @@
 #include "bench/cache_bench.h"
 #include "bench/failover.h"
 #include "bench/overhead.h"
+#include "bench/schedule.h"
 #include "cache/cache.h"
 
 #include <stdio.h>
@@ -17,6 +18,7 @@ static const struct bench {
 } benches[] = {
     {"overhead",  "what the gateway adds to requests: time, CPU, memory; beside HAProxy and nginx", overhead_run   },
     { "cache",    "hit ratios of the response cache on traces of keys, and several threads on it",  cache_bench_run},
+    { "schedule", "policies side by side, simulated and live, against what is promised of them",    schedule_run   },
     { "failover", "8 simulated nodes under load, of which one dies, hangs, fails, and comes back",  failover_run   },
 };
 
