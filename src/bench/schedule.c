@@ -249,6 +249,10 @@ static double spread(struct schedule *o, enum setup_no setup, enum scheduler_pol
 {
     return 100 * run_of(o, setup, policy)->cv_work;
 }
+static double spread_window(struct schedule *o, enum setup_no setup, enum scheduler_policy policy)
+{
+    return 100 * run_of(o, setup, policy)->cv_window;
+}
 static double prefixes(struct schedule *o, enum setup_no setup, enum scheduler_policy policy)
 {
     const struct simulate_result *r = run_of(o, setup, policy);
@@ -321,6 +325,10 @@ static const struct line {
     {                                                                                                                  \
         { key, name, unit, OF_ITSELF, bound, limit, 0 }, at, setup, SCHEDULER_eta                                      \
     }
+#define WRR(key, name, limit, at, setup)                                                                               \
+    {                                                                                                                  \
+        { key, name, "%", OF_ITSELF, AT_MOST, limit, 0 }, at, setup, SCHEDULER_weighted_round_robin                    \
+    }
 #define OFF(policy)                                                                                                    \
     {                                                                                                                  \
         { "off_" #policy, #policy ", off by", "%", OF_ITSELF, AT_MOST, 10, 0 }, off, EVEN, SCHEDULER_##policy          \
@@ -359,9 +367,8 @@ static const struct line {
     ETA("spread", "spread, even .73", "%", AT_MOST, 6, spread, EVEN),
     ETA("spread_uneven", "spread, uneven .81", "%", AT_MOST, 25, spread, UNEVEN),
     ETA("spread_uneven_full", "spread, uneven .91", "%", AT_MOST, 10, spread, UNEVEN_FULL),
-    {{ "spread_wrr", "spread, weighted_round_robin", "%", OF_ITSELF, AT_MOST, 2, 0 },
-                                                         spread, UNEVEN,
-                                                         SCHEDULER_weighted_round_robin},
+    WRR("spread_wrr", "spread, weighted_round_robin", 2, spread, UNEVEN),
+    WRR("spread_wrr_window", "the same, 400 per node", 4, spread_window, EVEN),
 };
 
 /* Policies side by side: p99 of the first token under each of these, and live. */

@@ -333,6 +333,7 @@ static int print_json(const struct wanted *w, const struct simulate_result *r)
     json_key(&j, "loads"), json_put_u64(&j, r->loads);
     json_key(&j, "evictions"), json_put_u64(&j, r->evictions);
     json_key(&j, "cv_work"), json_put_f64(&j, r->cv_work);
+    json_key(&j, "cv_window"), json_put_f64(&j, r->cv_window);
     json_key(&j, "refused"), json_put_u64(&j, r->refused);
     json_key(&j, "requests"), json_put_u64(&j, r->requests);
     json_key(&j, "served"), json_put_u64(&j, r->served);

@@ -8,6 +8,7 @@
 #define SIMULATE_SPEEDS  64
 #define SIMULATE_KILLS   64
 #define SIMULATE_TENANTS 64
+#define SIMULATE_WINDOW  400
 struct simulate_kill {
     uint32_t node;
     double at, back; /* seconds; back 0: never */
@@ -47,7 +48,8 @@ struct simulate_result {
     double load;                            /* offered */
     double prefix_hit, prefix_bound;        /* shares of blocks */
     uint32_t loads, evictions, refused, requests, served, failed, retried;
-    double cv_work;
+    double cv_work,
+        cv_window; /* of the whole; the largest of windows of SIMULATE_WINDOW requests per node, 0: too few */
     double useful; /* of the slot-seconds there were under overload: for requests that waited at most 30 s */
     double recovery, recovery_worst; /* seconds */
     uint32_t tenants;

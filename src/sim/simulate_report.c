@@ -65,16 +65,39 @@ static void count_states(const struct simulation *s, struct simulate_result *out
 }
 
 /* Of work over weight, over nodes that are up. */
-static double variation(const struct simulation *s)
+static double variation(const struct simulation *s, const double *work)
 {
     double n = 0, sum = 0, squares = 0;
     for (uint32_t i = 0; i < s->spec->nodes; i++) {
-        double v = s->node[i].work / s->node[i].speed;
+        double v = work[i] / s->node[i].speed;
         if (s->node[i].up)
             n++, sum += v, squares += v * v;
     }
     double mean = n > 0 ? sum / n : 0;
     return mean > 0 ? sqrt(fmax(0, squares / n - mean * mean)) / mean : 0;
+}
+
+static double variation_of_all(const struct simulation *s, double *scratch)
+{
+    for (uint32_t i = 0; i < s->spec->nodes; i++)
+        scratch[i] = s->node[i].work;
+    return variation(s, scratch);
+}
+
+static double variation_of_windows(const struct simulation *s, double *scratch)
+{
+    uint32_t window = SIMULATE_WINDOW * s->spec->nodes;
+    double most = 0;
+    for (uint32_t from = 0; from + window <= s->requests; from += window) {
+        memset(scratch, 0, s->spec->nodes * sizeof *scratch);
+        for (uint32_t i = from; i < from + window; i++) {
+            const struct sim_request *r = &s->request[i];
+            if (r->state == SERVED)
+                scratch[r->node] += (double)(r->ended - r->started) / 1e9 * s->node[r->node].speed;
+        }
+        most = fmax(most, variation(s, scratch));
+    }
+    return most;
 }
 
 static double offered(const struct simulation *s)
@@ -129,7 +152,7 @@ static double useful(const struct simulation *s)
 
 enum fail report_make(const struct simulation *s, struct simulate_result *out)
 {
-    double *scratch = malloc(s->requests * sizeof *scratch);
+    double *scratch = malloc(MAX(s->requests, s->spec->nodes) * sizeof *scratch);
     if (!scratch)
         return FAIL_no_memory;
     *out = (struct simulate_result){
@@ -144,7 +167,8 @@ enum fail report_make(const struct simulation *s, struct simulate_result *out)
     count_states(s, out);
     out->prefix_hit = s->blocks ? (double)s->hit_blocks / (double)s->blocks : 0;
     out->prefix_bound = trace_prefix_bound(s->spec->trace);
-    out->cv_work = variation(s);
+    out->cv_work = variation_of_all(s, scratch);
+    out->cv_window = variation_of_windows(s, scratch);
     out->load = offered(s);
     out->useful = useful(s);
     out->recovery = out->recovery_worst = recovery(s);
@@ -195,6 +219,7 @@ struct simulate_result simulate_mean(const struct simulate_result *r, uint32_t n
         add_times(&m.ttft, &r[i].ttft, share), add_times(&m.e2e, &r[i].e2e, share),
             add_times(&m.queue, &r[i].queue, share);
         m.prefix_hit += r[i].prefix_hit * share, m.cv_work += r[i].cv_work * share, m.load += r[i].load * share;
+        m.cv_window += r[i].cv_window * share;
         m.useful += r[i].useful * share, m.recovery += r[i].recovery * share;
         m.recovery_worst = fmax(m.recovery_worst, r[i].recovery_worst);
         add_tenants(&m, &r[i], share);

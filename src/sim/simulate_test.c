@@ -239,6 +239,43 @@ static void a_greedy_tenant_harms_nobody_else(void **state)
     trace_free(&lengths);
 }
 
+/* ---- spread ------------------------------------------------------------------------------------------------------ */
+
+/* Work over weight, as the promise names it (scheduling, section 6), at loads of 0.7 and more. */
+static struct simulate_result spread_of(enum scheduler_policy policy, const struct trace *lengths, double load,
+                                        bool uneven)
+{
+    const double speeds[] = { 2, 2, 1, 1, 1, 1, .5, .5 };
+    struct trace t = { 0 };
+    struct simulate_result mean;
+    uint64_t chance = 11;
+    struct trace_phase p = { load, 3600 };
+    simulate_spec_default(&spec);
+    if (uneven)
+        memcpy(spec.speed, speeds, sizeof speeds), spec.speeds = 8;
+    assert_int_equal(trace_poisson(&t, lengths, &p, 1, 0, simulate_full_rate(&spec, lengths), &chance), OK);
+    spec.trace = &t, spec.policy = policy;
+    mean = run_seeds(1);
+    trace_free(&t);
+    return mean;
+}
+
+static void work_is_spread_by_weight(void **state)
+{
+    struct trace lengths;
+    assert_int_equal(trace_chat(&lengths, 20000, 0.2, 5), OK);
+    for (enum scheduler_policy p = 0; p < SCHEDULER_POLICIES; p++) {
+        assert_true(spread_of(p, &lengths, 0.73, false).cv_work < 0.20);
+        assert_true(spread_of(p, &lengths, 0.91, false).cv_work < 0.20);
+    }
+    assert_true(spread_of(SCHEDULER_eta, &lengths, 0.73, false).cv_work <= 0.06);
+    assert_true(spread_of(SCHEDULER_eta, &lengths, 0.81, true).cv_work <= 0.25);
+    assert_true(spread_of(SCHEDULER_eta, &lengths, 0.91, true).cv_work <= 0.10);
+    for (int uneven = 0; uneven < 2; uneven++)
+        assert_true(spread_of(SCHEDULER_weighted_round_robin, &lengths, 0.73, uneven).cv_work <= 0.02);
+    trace_free(&lengths);
+}
+
 /* ---- real traces ------------------------------------------------------------------------------------------------- */
 
 static bool real_trace(struct trace *t, const char *name, enum trace_format format)
@@ -326,6 +363,21 @@ static void eta_keeps_its_bounds(void **state)
     trace_free(&t);
 }
 
+static void turns_by_weight_are_even(void **state)
+{
+    struct trace t;
+    if (!real_trace(&t, "azure-llm-2023-conv.csv", TRACE_AZURE))
+        return;
+    for (int c = EVEN; c <= UNEVEN; c++) {
+        column(c);
+        spec.trace = &t, spec.policy = SCHEDULER_weighted_round_robin;
+        struct simulate_result m = run_seeds(1);
+        assert_true(m.cv_work <= 0.02);
+        assert_true(c == UNEVEN || m.cv_window <= 0.04); /* slow nodes get too few of a window's to judge it by */
+    }
+    trace_free(&t);
+}
+
 static struct simulate_result mooncake(const struct trace *t, enum scheduler_policy policy, double scale,
                                        uint32_t cache)
 {
@@ -390,7 +442,9 @@ int main(void)
         cmocka_unit_test_setup(an_overload_is_shed_and_over_soon, usual),
         cmocka_unit_test_setup(a_greedy_tenant_harms_nobody_else, usual),
         cmocka_unit_test(named_policies_are_as_elsewhere),
+        cmocka_unit_test(work_is_spread_by_weight),
         cmocka_unit_test(eta_keeps_its_bounds),
+        cmocka_unit_test(turns_by_weight_are_even),
         cmocka_unit_test(prefixes_are_found),
         cmocka_unit_test(models_stay_where_they_are),
     };
