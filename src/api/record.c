@@ -244,6 +244,7 @@ enum top {
     TOP_TYPE,
     TOP_CHOICES,
     TOP_USAGE,
+    TOP_TIMINGS,
     TOP_RESPONSE,
     TOP_MESSAGE,
     TOP_DELTA,
@@ -264,7 +265,7 @@ static inline enum top top_of(struct str key)
                : IS("delta") ? TOP_DELTA
                              : TOPS;
     case 6: return IS("status") ? TOP_STATUS : IS("object") ? TOP_OBJECT : TOPS;
-    case 7: return IS("message") ? TOP_MESSAGE : IS("choices") ? TOP_CHOICES : TOPS;
+    case 7: return IS("message") ? TOP_MESSAGE : IS("choices") ? TOP_CHOICES : IS("timings") ? TOP_TIMINGS : TOPS;
     case 8: return IS("response") ? TOP_RESPONSE : TOPS;
     case 10: return IS("eval_count") ? TOP_EVAL_COUNT : TOPS;
     case 11: return IS("done_reason") ? TOP_DONE_REASON : IS("stop_reason") ? TOP_STOP_REASON : TOPS;
@@ -377,6 +378,14 @@ static void take_usage(struct json usage, struct figures *f)
     take_number(json_get(usage, STR("output_tokens")), &f->output_tokens);
 }
 
+/* llama-server's, in milliseconds. */
+static void take_timing(struct json ms, int64_t *ns)
+{
+    double v;
+    if (json_f64(ms, &v) && v > 0 && v < 1e9)
+        *ns = (int64_t)(v * 1e6);
+}
+
 static void take_native(const struct saying *s, struct figures *f)
 {
     take_number(get(s, TOP_TOTAL), &f->total);
@@ -412,6 +421,8 @@ static void take_figures(const struct saying *s, struct figures *f)
     switch (s->dialect) {
     case DIALECT_OPENAI: {
         take_usage(get(s, TOP_USAGE), f);
+        take_timing(json_get(get(s, TOP_TIMINGS), STR("prompt_ms")), &f->prompt_eval);
+        take_timing(json_get(get(s, TOP_TIMINGS), STR("predicted_ms")), &f->eval);
         struct json_walk w = json_walk(get(s, TOP_CHOICES));
         while (json_next(&w))
             take_reason(json_get(w.value, STR("finish_reason")), f);

@@ -32,7 +32,7 @@ enum record_mark {
 };
 /* What the final record (or an unstreamed answer) of a node says; -1 where absent. Durations in nanoseconds. */
 struct figures {
-    int64_t total, load, prompt_eval, eval; /* *_duration */
+    int64_t total, load, prompt_eval, eval; /* *_duration; the last two: llama-server's timings too */
     int64_t prompt_tokens, output_tokens;   /* prompt_eval_count, eval_count; usage.* of the other dialects */
     enum { REASON_NONE, REASON_STOP, REASON_LENGTH, REASON_LOAD, REASON_UNLOAD, REASON_TOOLS, REASON_OTHER } reason;
 };

@@ -420,6 +420,22 @@ static void events_with_other_line_ends_are_read(void **state)
 
 /* looking: whole bodies */
 
+static void llama_servers_timings_are_durations(void **state)
+{
+    assert_int_equal(whole(DIALECT_OPENAI,
+                           "{\"choices\":[{\"finish_reason\":\"stop\"}],\"usage\":{\"completion_tokens\":9},"
+                           "\"timings\":{\"prompt_n\":3,\"prompt_ms\":12.5,\"predicted_ms\":250}}"),
+                     MARK_DONE);
+    assert_int_equal(figures.prompt_eval, 12500000);
+    assert_int_equal(figures.eval, 250000000);
+    assert_int_equal(figures.total, -1);
+    whole(DIALECT_OPENAI, "{\"choices\":[],\"timings\":{\"prompt_ms\":\"1\",\"predicted_ms\":-2}}");
+    assert_int_equal(figures.prompt_eval, -1);
+    assert_int_equal(figures.eval, -1);
+    whole(DIALECT_OPENAI, "{\"choices\":[],\"timings\":7}");
+    assert_int_equal(figures.eval, -1);
+}
+
 static void whole_native_answers(void **state)
 {
     assert_int_equal(whole(DIALECT_OLLAMA, FINAL), MARK_DONE);
@@ -547,6 +563,7 @@ int main(void)
         cmocka_unit_test(events_with_other_line_ends_are_read),
         cmocka_unit_test(whole_native_answers),
         cmocka_unit_test(whole_answers_of_the_others),
+        cmocka_unit_test(llama_servers_timings_are_durations),
         cmocka_unit_test(bodies_that_are_no_objects_prove_nothing),
         cmocka_unit_test(refusals_are_understood),
     };

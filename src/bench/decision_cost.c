@@ -3,12 +3,13 @@
 #include "bench/decision_cost.h"
 
 #include "base/sys.h"
+#include "bench/statistics.h"
 #include "fleet/scheduler.h"
 
 #include <math.h>
 
 #define LASTING   128
-#define DECISIONS 20000
+#define DECISIONS 50000
 
 static struct scheduler *warm_fleet(uint32_t nodes)
 {
@@ -53,23 +54,22 @@ static uint64_t decide(struct scheduler *s, uint32_t i, uint32_t nodes, nsec now
 double decision_cost_ns(uint32_t nodes)
 {
     static uint64_t held[LASTING];
+    static double took[DECISIONS];
     struct scheduler_figures f = { .output_tokens = 100, .prefill_tokens = 500, .prefill_took = 1, .decode_took = 1 };
     struct scheduler_orders out;
-    double least = INFINITY;
     struct scheduler *s = warm_fleet(nodes);
-    for (uint32_t i = 0, go = 0; s && go < 6; go++) {
-        nsec took = 0;
-        for (uint32_t n = 0; n < DECISIONS; n++, i++) {
-            nsec now = SECOND(2) + i * MSEC(10);
-            scheduler_orders_init(&out);
-            if (held[i % LASTING])
-                scheduler_end(s, held[i % LASTING], &f, now, &out);
-            held[i % LASTING] = decide(s, i, nodes, now, &took);
-        }
-        if (go)
-            least = fmin(least, (double)took / DECISIONS);
-    }
     memset(held, 0, sizeof held);
+    for (uint32_t i = 0; s && i < DECISIONS; i++) {
+        nsec now = SECOND(2) + i * MSEC(10), cost = 0;
+        scheduler_orders_init(&out);
+        if (held[i % LASTING])
+            scheduler_end(s, held[i % LASTING], &f, now, &out);
+        held[i % LASTING] = decide(s, i, nodes, now, &cost);
+        took[i] = (double)cost;
+    }
+    if (!s)
+        return NAN;
     scheduler_free(&s);
-    return isfinite(least) ? least : NAN;
+    statistics_sort(took, DECISIONS);
+    return statistics_percentile(took, DECISIONS, 0.5);
 }

@@ -118,7 +118,6 @@ static const struct reference {
 };
 
 struct schedule {
-    bool quick, tell;
     struct trace trace[FROM];
     bool has[FROM]; /* else: drawn */
     struct {
@@ -183,18 +182,18 @@ static enum fail run_once(struct schedule *o, const struct setup *c, enum schedu
     return f;
 }
 
-static uint32_t seeds_of(const struct schedule *o, const struct setup *c)
+static uint32_t seeds_of(const struct setup *c)
 {
     if (c->arrivals == OVERLOADED)
-        return o->quick ? 5 : 20;
-    return o->quick || c->from == MOONCAKE ? 1 : 3;
+        return 20;
+    return c->from == MOONCAKE ? 1 : 3;
 }
 
 static const struct simulate_result *run_of(struct schedule *o, enum setup_no no, enum scheduler_policy policy)
 {
     const struct setup *c = &setups[no];
     struct simulate_result each[20];
-    uint32_t n = seeds_of(o, c);
+    uint32_t n = seeds_of(c);
     if (o->run[no][policy].made)
         return &o->run[no][policy].is;
     for (uint32_t i = 0; i < n && !o->failed; i++)
@@ -542,7 +541,7 @@ static void state_facts(struct report *r, const struct schedule *o)
                     o->has[i]    ? files[i].file
                     : i == AZURE ? "drawn: OLLAMAMAX_TRACES names no folder with traces"
                                  : "not run");
-    report_fact(r, "seeds", "%u; overload %u", seeds_of(o, &setups[EVEN]), seeds_of(o, &setups[OVERLOAD]));
+    report_fact(r, "seeds", "%u; overload %u", seeds_of(&setups[EVEN]), seeds_of(&setups[OVERLOAD]));
     report_fact(r, "live", "%d slots, %.0f tokens/s at speed 1, answers of %d, load %.2f", LIVE_SLOTS, LIVE_DECODE,
                 LIVE_TOKENS, LIVE_LOAD);
 }
@@ -552,7 +551,6 @@ enum fail schedule_run(const struct bench_options *options, struct report *out)
     struct schedule *o = calloc(1, sizeof *o);
     if (!o)
         return FAIL_no_memory;
-    o->quick = options->quick, o->tell = isatty(STDERR_FILENO);
     *out = (struct report){ .bench = "schedule", .rounds = 1, .rows = ROWS, .row = rows, .alone = true };
     out->note = "First tokens unless another thing is named; p99 where policies stand side by side.";
     for (size_t i = 0; i < ARRAY_LEN(lines); i++)
@@ -567,7 +565,7 @@ enum fail schedule_run(const struct bench_options *options, struct report *out)
     f = f ? f : put_beside(o);
     note(&rows[ARRAY_LEN(lines)], decision_cost_ns(64));
     note(&rows[ARRAY_LEN(lines) + 1], decision_cost_ns(1000));
-    f = f ? f : put_live(options, o->tell);
+    f = f ? f : put_live(options, isatty(STDERR_FILENO));
     for (enum from i = 0; i < FROM; i++)
         trace_free(&o->trace[i]);
     free(o);

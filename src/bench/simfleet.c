@@ -80,7 +80,7 @@ static enum fail start_node(struct simfleet *s, unsigned i)
     char listen[32], slots[16], decode[32], name[16];
     const char *argv[] = { s->program,    "simnode", "--listen",  listen, "--model",  SIMFLEET_MODEL, "--slots", slots,
                            "--load-rate", "0",       "--prefill", "0",    "--decode", decode,         NULL };
-    struct node *n = &s->node[i];
+    struct simfleet_node *n = &s->node[i];
 
     snprintf(listen, sizeof listen, "127.0.0.1:%u", n->port);
     snprintf(slots, sizeof slots, "%u", s->slots);

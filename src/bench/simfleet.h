@@ -15,7 +15,7 @@ struct simfleet {
     double decode;  /* tokens per second, of a node of speed 1; prompts take no time */
     double speed[SIMFLEET_NODES];
     const char *policy;
-    struct node {
+    struct simfleet_node {
         uint16_t port;
         struct child child;
     } node[SIMFLEET_NODES];

@@ -1,11 +1,12 @@
 // The scheduler, live: loads are single-flight and nobody's to abort, waits are fair and refusals true; items 2, 17, 18 and
 // 38 of ollama-api.md section 6.
 import assert from 'node:assert/strict';
+import http from 'node:http';
 import { describe, test } from 'node:test';
 import Anthropic from '@anthropic-ai/sdk';
 import { Ollama } from 'ollama';
 import OpenAI from 'openai';
-import { Wire, ask, fleet, go, goJson, until } from './lib.mjs';
+import { Wire, ask, fleet, go, goJson, ndjson, pause, simnode, until } from './lib.mjs';
 
 const quick = { slots: 1, prefill: 0, decode: 0 };
 const generate = (f, body, more) => ask(`${f.url}/api/generate`, { body: { model: 'llama3.2', prompt: 'x', stream: false, options: { num_predict: 1 }, ...body }, ...more });
@@ -107,6 +108,57 @@ describe('scheduler', { concurrency: true }, () => {
             return true;
         });
         assert.equal((await ask(`${f.url}/api/queue`)).json.models[0].waiting.length, 1, 'who waited still waits');
+    });
+
+    test('8 nodes at 80 %: one killed, one stopped, one that answers 500, each back before the next: whoever had no byte is served, and no stream ends falsely', async (t) => {
+        const kind = { slots: 4, prefill: 0, decode: 100, 'load-rate': 0 };
+        const f = await fleet(8, kind);
+        const nodes = [...f.nodes];
+        t.after(async () => {
+            await f.gate.stop();
+            await Promise.all(nodes.map((n) => n.stop()));
+        });
+        const agent = new http.Agent({ keepAlive: true, maxSockets: 2_000 });
+        t.after(() => agent.destroy());
+        const send = (i) => ask(`${f.url}/api/chat`, { agent, body: { model: 'llama3.2', messages: [{ role: 'user', content: `question ${i}` }], stream: i % 2 === 0, options: { num_predict: 40 } } });
+        const replies = [], perSecond = 0.8 * 8 * 4 * 100 / 40, began = performance.now();
+        const timer = setInterval(() => {
+            for (const due = perSecond * (performance.now() - began) / 1000; replies.length < due;) replies.push(send(replies.length).catch((error) => error));
+        }, 5);
+        t.after(() => clearInterval(timer));
+        let open = 0;
+        const failures = [(n) => n.child.kill('SIGKILL'), (n) => n.child.kill('SIGSTOP'), (n) => n.faults({ status: 500, count: 1_000_000 })];
+        for (const [i, fails] of failures.entries()) {
+            await pause(1_000);
+            await fails(nodes[i]);
+            for (let k = 0; k < 20; k++) {
+                await pause(100);
+                open = Math.max(open, await f.gate.metric('ollamamax_breaker_state'));
+            }
+            await nodes[i].kill('SIGKILL');
+            nodes[i] = await simnode({ ...kind, listen: new URL(nodes[i].url).host });
+            await nodes[i].warm();
+            await until('it is up again', async () => (await f.gate.node(`n${i + 1}`)).state === 'up');
+        }
+        clearInterval(timer);
+        const seen = { whole: 0, cut: 0 };
+        for (const [i, reply] of (await Promise.all(replies)).entries()) {
+            assert.ok(!(reply instanceof Error), `request ${i}: ${reply}`);
+            assert.equal(reply.status, 200, `request ${i}: ${reply.text}`);
+            const records = i % 2 === 0 ? ndjson(reply.text) : [reply.json];
+            const whole = records.at(-1).done === true;
+            if (!whole) {
+                assert.ok(i % 2 === 0 && records.length > 1 && records[0].message, `request ${i} had not received a byte: ${reply.text}`);
+                assert.match(records.at(-1).error, /broke off|went down/);
+            } else {
+                assert.equal(records.at(-1).eval_count, 40, 'an end that is true');
+            }
+            seen[whole ? 'whole' : 'cut']++;
+        }
+        const attempts = 1 + (await f.gate.metric('ollamamax_retries_total')) / replies.length;
+        t.diagnostic(`${seen.whole} whole, ${seen.cut} ended in an error record, ${attempts.toFixed(3)} attempts each, breakers at most ${open}`);
+        assert.ok(attempts <= 1.2, `${attempts} attempts per request`);
+        assert.ok(seen.cut <= 12, `${seen.cut} streams were on nodes that died`);
     });
 
     test('explain names the node that the request then gets, each time', async (t) => {
