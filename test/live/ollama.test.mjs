@@ -42,9 +42,10 @@ describe('ollama', { concurrency: true }, () => {
     });
 
     test('chat, streamed: the pieces make the same text as the whole', async () => {
-        const whole = await ollama.chat({ model: 'llama3.2', messages: hello, ...short });
+        const pieces = [{ role: 'user', content: 'In pieces, please' }]; // a stream of what memory has whole would be one piece
         const parts = [];
-        for await (const part of await ollama.chat({ model: 'llama3.2', messages: hello, stream: true, ...short })) parts.push(part);
+        for await (const part of await ollama.chat({ model: 'llama3.2', messages: pieces, stream: true, ...short })) parts.push(part);
+        const whole = await ollama.chat({ model: 'llama3.2', messages: pieces, ...short });
         assert.ok(parts.length >= 12, `${parts.length} parts`);
         assert.equal(parts.map((p) => p.message.content).join(''), whole.message.content);
         assert.deepEqual(parts.map((p) => p.done), [...parts.slice(1).map(() => false), true]);

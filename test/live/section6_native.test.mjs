@@ -90,7 +90,8 @@ describe('section 6, native', { concurrency: true }, () => {
         t.after(() => pair.stop());
         const spelled = { ...said, model: 'library/LLaMA3.2:latest' };
         await pair.nodes[0].faults({ busy: true, count: 100 });
-        const replies = await Promise.all(Array.from({ length: 6 }, () => ask(`${pair.url}/api/chat`, { body: spelled })));
+        const question = (i) => ({ ...spelled, messages: [{ role: 'user', content: `hello ${i}` }] }); // the same would be asked once
+        const replies = await Promise.all(Array.from({ length: 6 }, (_, i) => ask(`${pair.url}/api/chat`, { body: question(i) })));
         assert.ok(replies.some((r) => Number(r.headers['x-ollamamax-attempts']) > 1), 'another node took over');
         for (const reply of replies) assert.deepEqual([...new Set(reply.records.map((r) => r.model))], ['library/LLaMA3.2:latest']);
         const v1 = await ask(`${pair.url}/v1/chat/completions`, { body: { ...spelled, stream: true } });
