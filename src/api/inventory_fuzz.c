@@ -1,4 +1,4 @@
-/* api/inventory_fuzz.c - any body, read in all three ways, once with an allocation failing. What is kept lies in the
+/* api/inventory_fuzz.c - any body, read in all four ways, once with an allocation failing. What is kept lies in the
  * inventory and its objects are JSON. */
 #include "api/inventory.h"
 #include "base/buf.h"
@@ -53,6 +53,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
         check(openai, why);
     }
     memory_fail_at(0);
+    uint32_t slots, context;
+    assume(props_read(body, &slots, &context) == (slots > 0));
 
     struct arena a;
     arena_init(&a);

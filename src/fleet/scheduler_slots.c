@@ -102,10 +102,17 @@ void slots_first(struct scheduler *s, const struct job *j, uint32_t beside)
 
 /* ---- told ------------------------------------------------------------------------------------------------------- */
 
+/* Did it begin before anything of ours had ended there? Then it waited for something else, if it did: images that are
+ * read, somebody else's requests. */
+static bool began_before_all(const struct job *j, double waited, double margin)
+{
+    return j->freed <= 0 || j->freed > j->granted + waited + margin;
+}
+
 static void learn_told(struct pair *p, const struct job *j, double waited, double service, double now)
 {
-    double began = j->granted + waited, margin = BEGAN_AT_ONCE * service;
-    bool before_all = j->freed <= 0 || j->freed > began + margin;
+    double margin = BEGAN_AT_ONCE * service;
+    bool before_all = began_before_all(j, waited, margin);
     if (waited < margin && before_all)
         was_beside(p, j);
     else if (waited >= BEGAN_BEHIND * service && !before_all)
@@ -192,7 +199,7 @@ void slots_learn(struct scheduler *s, const struct job *j, const struct schedule
     bool streamed = j->first > 0;
     if (!p->learnt || j->tests_stop) /* that one may have waited for a slot that was not free after all */
         return;
-    if (waited >= WAITED_LONG)
+    if (waited >= WAITED_LONG && !began_before_all(j, waited, fmax(BEGAN_AT_ONCE * service, WAITED_LONG / 2)))
         was_behind(p, j, now);
     else if (!streamed && service > 0)
         learn_told(p, j, waited, service, now);

@@ -242,6 +242,25 @@ static void what_ends_at_once_proves_nothing(void **state)
     over();
 }
 
+/* The second of two says that it waited, while the first is still there: not for a slot of ours. */
+static void what_others_cost_proves_nothing(void **state)
+{
+    struct scheduler_figures f = { .output_tokens = 50, .decode_took = SECOND(1), .waited_inside = MSEC(600) };
+    meet(2, 1, 0, TELLS_DURATIONS);
+    uint64_t first = ask(0, 200, 1), second = ask(0, 200, 1);
+    scheduler_end(fleet, second, &f, at(2.6), &orders);
+    second = ask(0, 200, 2.7);
+    assert_int_equal(granted_ticket(), second); /* it may go on probing */
+    end(first, 3);
+    scheduler_end(fleet, second, &f, at(4.3), &orders); /* the first had ended when it began */
+    ask(0, 200, 5);
+    ask(0, 200, 5);
+    assert_null(ordered(ORDER_GRANT, 0));
+    turn(70);
+    assert_int_equal(count_of(ORDER_GRANT), 1);
+    scheduler_free(&fleet);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -252,6 +271,7 @@ int main(void)
         cmocka_unit_test(fewer_slots_are_noticed),
         cmocka_unit_test(quiet_times_change_nothing),
         cmocka_unit_test(what_ends_at_once_proves_nothing),
+        cmocka_unit_test(what_others_cost_proves_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
