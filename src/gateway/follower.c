@@ -213,7 +213,7 @@ static void take_answer(struct follower *f)
     x->up.dialect = h->dialect;
     x->up.simulated = h->simulated;
     if (f->retell.way == RETELL_AS_IT_IS)
-        x->route.asked = str_eq(model, x->route.model) ? x->route.model : model;
+        x->route.asked = str_eq(model, x->route.model) ? x->route.model : str_dup(&x->arena, model);
     else
         retell_head(&f->retell);
 }

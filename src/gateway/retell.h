@@ -3,8 +3,8 @@
  *
  *     tape --bytes--> retell_hear --> said --retell_next--> the client's sink
  *
- * As they are go the bytes of a running flight to whoever asked in the flight's own way, and what is neither 200 nor in
- * another dialect. What was kept is told afresh: new times and ids. All others on one running flight who share a shape
+ * As they are go the bytes of a running flight to whoever asked in the flight's own way, and errors in the client's own
+ * dialect. What was kept is told afresh: new times and ids. All others on one running flight who share a shape
  * get the same bytes. One per follower, embedded; own worker. */
 #pragma once
 #include "api/replay.h"
