@@ -89,7 +89,7 @@ bool report_has(const struct report *r, enum way_id way)
 
 /* ---- for people -------------------------------------------------------------------------------------------------- */
 
-#define NAME_WIDTH  38
+#define NAME_WIDTH  42
 #define WAY_WIDTH   22
 #define RATIO_WIDTH 20
 #define SAID_WIDTH  18

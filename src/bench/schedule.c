@@ -360,14 +360,14 @@ static const struct line {
     ETA("overload_recovery", "overload, recovery", "s", AT_MOST, 10, recovery, OVERLOAD),
     ETA("overload_worst", "overload, worst recovery", "s", AT_MOST, 20, recovery_worst, OVERLOAD),
     ETA("greedy_p95", "beside a greedy one, p95", "1", AT_MOST, 1.3, p95_beside_greed, GREEDY),
-    ETA("greedy_one_p95", "the same, one slot", "1", AT_MOST, 4, p95_beside_greed, GREEDY_ONE),
+    ETA("greedy_one_p95", "the same, p95, one slot", "1", AT_MOST, 4, p95_beside_greed, GREEDY_ONE),
     ETA("greedy_refused", "beside it, refused", "1", AT_MOST, 0, normal_refused, GREEDY),
-    ETA("greedy_one_refused", "the same, one slot", "1", AT_MOST, 0, normal_refused, GREEDY_ONE),
+    ETA("greedy_one_refused", "the same, refused, one slot", "1", AT_MOST, 0, normal_refused, GREEDY_ONE),
     ETA("spread", "spread, even .73", "%", AT_MOST, 6, spread, EVEN),
     ETA("spread_uneven", "spread, uneven .81", "%", AT_MOST, 25, spread, UNEVEN),
     ETA("spread_uneven_full", "spread, uneven .91", "%", AT_MOST, 10, spread, UNEVEN_FULL),
     WRR("spread_wrr", "spread, weighted_round_robin", 2, spread, UNEVEN),
-    WRR("spread_wrr_window", "the same, 400 per node", 4, spread_window, EVEN),
+    WRR("spread_wrr_window", "the same, per window of 400", 4, spread_window, EVEN),
 };
 
 /* Policies side by side: p99 of the first token under each of these, and live. */
