@@ -28,6 +28,9 @@ enum fail sys_write_file(const char *path, struct str bytes);
 int sys_open_append(const char *path);
 enum fail sys_append(int fd, struct str bytes);
 void sys_close_file(int fd);
+/* Bytes in it so far; 0 where that is not known. */
+size_t sys_file_bytes(int fd);
+enum fail sys_rename(const char *from, const char *to); /* FAIL_io_error leaves errno */
 /* Cores this process may use (cgroup v1/v2 quota and affinity), own resident bytes, how much they should be at most
  * when nobody has said so: the cgroup's limit or 45 % of the machine, what is less. */
 unsigned sys_cores(void);

@@ -228,6 +228,17 @@ int sys_open_append(const char *path)
 {
     return open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0640);
 }
+size_t sys_file_bytes(int fd)
+{
+    struct stat s;
+    return fstat(fd, &s) == 0 && S_ISREG(s.st_mode) ? (size_t)s.st_size : 0;
+}
+
+enum fail sys_rename(const char *from, const char *to)
+{
+    return rename(from, to) == 0 ? OK : FAIL_io_error;
+}
+
 enum fail sys_append(int fd, struct str bytes)
 {
     return write_all(fd, bytes);

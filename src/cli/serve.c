@@ -20,6 +20,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define LOOK_EVERY   MSEC(20)
@@ -31,6 +32,7 @@ struct serving {
     struct access_log *access_log;
     struct gateway *gateway;
     char *ca_file; /* the gateway keeps the pointer; configurations come and go */
+    struct text history_file;
     struct greeting greeting;
     const char *headline;
     struct timer ready, nodes, watchdog;
@@ -189,8 +191,44 @@ static void open_access_log(struct serving *s, const struct config *c)
     if (!c->log_access)
         return;
     s->access_log = access_log_open(c->log_file.n ? c->log_file.p : NULL, config_workers(c));
+    if (s->access_log && c->log_rotate)
+        access_log_rotate(s->access_log, (size_t)c->log_rotate, (unsigned)c->log_keep);
     if (!s->access_log)
         log_warn("there is no access log: %s cannot be opened", c->log_file.n ? c->log_file.p : "stderr");
+}
+
+/* With its parents; what is there already is well. */
+static bool make_folder(char *path)
+{
+    for (char *at = path + 1; *at; at++)
+        if (*at == '/') {
+            *at = 0;
+            (void)mkdir(path, 0755);
+            *at = '/';
+        }
+    return mkdir(path, 0700) == 0 || errno == EEXIST;
+}
+
+/* A demonstration leaves nothing behind. Where nothing can be written the history ends with the process. */
+static const char *history_file(struct serving *s, const struct config *c)
+{
+    struct text *t = &s->history_file;
+    bool told = c->source[SETTING_state_dir].kind != FROM_DEFAULT;
+    if (!c->observe_history || (s->headline && !told))
+        return NULL;
+    config_state_dir(c, t);
+    text_putc(t, 0);
+    if (t->failed || !*t->buf.block)
+        return NULL;
+    if (!make_folder(t->buf.block)) {
+        log_line(told ? LOG_WARN : LOG_INFO, "the history will not be kept: %s cannot be made: %s", t->buf.block,
+                 strerror(errno));
+        return NULL;
+    }
+    t->buf.end--;
+    text_put(t, STR("/history"));
+    text_putc(t, 0);
+    return t->failed ? NULL : t->buf.block;
 }
 
 static bool make_gateway(struct serving *s, const struct config *c)
@@ -201,7 +239,8 @@ static bool make_gateway(struct serving *s, const struct config *c)
                                    .tls_insecure = c->tls_insecure,
                                    .page = dashboard_find,
                                    .reload = live_reload,
-                                   .reload_arg = s->live };
+                                   .reload_arg = s->live,
+                                   .history_file = history_file(s, c) };
     s->ca_file = c->tls_ca_file.n ? strdup(c->tls_ca_file.p) : NULL;
     parts.ca_file = s->ca_file;
     if (config_gateway(c, &parts.settings))
@@ -233,6 +272,7 @@ static void unmake(struct serving *s)
     live_free(&s->live);
     fleet_free(&s->fleet);
     free(s->ca_file);
+    text_free(&s->history_file);
     loop_lanes_done();
 }
 

@@ -139,6 +139,18 @@ void config_add_model(struct config *c, const struct model_rule *m, struct str t
     text_free(&why);
 }
 
+void config_add_rule(struct config *c, const struct alert_rule *r, struct str text, const struct source *from)
+{
+    const struct setting *s = &settings[SETTING_alerts_rules];
+    struct text why = { 0 };
+    make_room(c, s, from);
+    if (setting_add_rule(&c->arena, &c->alerts_rules, r, &why))
+        settle(c, s, text, from);
+    else
+        config_complain(c, from, "alerts.rules: %.*s", STR_ARG(text_str(&why)));
+    text_free(&why);
+}
+
 static bool is_blank(char c)
 {
     return c == ' ' || c == '\t' || c == '\n' || c == '\r';

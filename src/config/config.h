@@ -45,6 +45,8 @@ unsigned config_workers(const struct config *c);
 /* Level, format (`terminal`: what auto means) and file of base/log.h. */
 void config_log(const struct config *c, bool terminal);
 bool config_logs_json(const struct config *c, bool terminal);
+/* The folder to be written to; empty: nobody says where. It may not exist yet. */
+void config_state_dir(const struct config *c, struct text *out);
 /* "key = value   # where from", a line each. */
 void config_print(const struct config *c, struct text *t);
 /* "flag --listen", "/etc/x.yaml:12", "default"; appended. */
@@ -61,5 +63,7 @@ bool config_set_once(struct config *c, const struct setting *s, const struct sou
 void config_add_node(struct config *c, const struct node_spec *spec, const struct source *from);
 /* A model likewise; `text` as it would be written in one word. */
 void config_add_model(struct config *c, const struct model_rule *m, struct str text, const struct source *from);
+/* A rule of alerts likewise. */
+void config_add_rule(struct config *c, const struct alert_rule *r, struct str text, const struct source *from);
 /* config/yaml_file.c */
 void yaml_file_read(struct config *c, struct str path, struct str bytes);

@@ -22,6 +22,24 @@ void config_log(const struct config *c, bool terminal)
     log_configure((enum log_level)c->log_level, config_logs_json(c, terminal), c->log_file.n ? c->log_file.p : NULL);
 }
 
+void config_state_dir(const struct config *c, struct text *out)
+{
+    static const struct {
+        const char *variable, *behind;
+    } places[] = {
+        {"STATE_DIRECTORY", ""                       },
+        { "XDG_STATE_HOME", "/ollamamax"             },
+        { "HOME",           "/.local/state/ollamamax"},
+    };
+    text_put(out, c->state_dir);
+    for (size_t i = 0; i < ARRAY_LEN(places) && !buf_len(&out->buf); i++) {
+        struct str value = str_of(sys_env(places[i].variable));
+        value = str_cut(&value, ':'); /* systemd: there may be several */
+        if (value.n)
+            text_printf(out, "%.*s%s", STR_ARG(value), places[i].behind);
+    }
+}
+
 void config_fleet(const struct config *c, struct fleet_settings *out)
 {
     fleet_settings_default(out);
@@ -116,6 +134,12 @@ static enum fail take_alerts(const struct config *c, struct gateway_settings *s)
     s->alerts_repeat = c->alerts_repeat;
     add_receivers(s, RECEIVER_WEBHOOK, &c->alerts_webhook);
     add_receivers(s, RECEIVER_ALERTMANAGER, &c->alerts_alertmanager);
+    if (c->alerts_rules.n)
+        s->alert_rules = arena_array(&s->arena, struct alert_rule, c->alerts_rules.n);
+    if (s->alert_rules) {
+        s->n_alert_rules = c->alerts_rules.n;
+        memcpy(s->alert_rules, c->alerts_rules.v, c->alerts_rules.n * sizeof *s->alert_rules);
+    }
     return s->arena.failed ? FAIL_no_memory : OK;
 }
 

@@ -5,6 +5,7 @@
  * The three names are the same letters with other separators, so a flag or variable is compared letter by letter with
  * the key and nothing is built at start. */
 #include "config/setting.h"
+#include "config/alert_text.h"
 #include "config/config.h"
 #include "config/model_text.h"
 #include "config/nearest.h"
@@ -185,6 +186,31 @@ static bool read_model(const struct setting *s, struct arena *a, struct str text
     return model_text_read(&m, a, text, why) && setting_add_model(a, field, &m, why);
 }
 
+bool setting_add_rule(struct arena *a, struct rule_list *list, const struct alert_rule *r, struct text *why)
+{
+    for (unsigned i = 0; i < list->n; i++)
+        if (!strcmp(list->v[i].name, r->name)) {
+            text_printf(why, "rule %s is there twice", r->name);
+            return false;
+        }
+    if (list->n == ALERT_RULES_USER) {
+        text_printf(why, "more than %d rules", ALERT_RULES_USER);
+        return false;
+    }
+    struct alert_rule *v = grown(a, list->v, list->n, sizeof *v);
+    if (!v)
+        return short_of_memory(why);
+    list->v = v;
+    list->v[list->n++] = *r;
+    return true;
+}
+
+static bool read_rule(const struct setting *s, struct arena *a, struct str text, void *field, struct text *why)
+{
+    struct alert_rule r;
+    return alert_text_read(&r, text, why) && setting_add_rule(a, field, &r, why);
+}
+
 enum type_id {
     TYPE_onoff,
     TYPE_count,
@@ -202,7 +228,8 @@ enum type_id {
     TYPE_receivers,
     TYPE_aliases,
     TYPE_fallbacks,
-    TYPE_models
+    TYPE_models,
+    TYPE_rules
 };
 static const struct setting_type types[] = {
   /* example    reader         list?  commas? */
@@ -223,6 +250,7 @@ static const struct setting_type types[] = {
     [TYPE_aliases] = { "NAME=MODEL",      read_alias,                  true,              true            },
     [TYPE_fallbacks] = { "MODEL=MODEL,...",      read_fallbacks,                  true,false},
     [TYPE_models] = { "MODEL,KEY=VALUE,...",     read_model,                 true,         false                              },
+    [TYPE_rules] = { "KEY=VALUE,...",     read_rule,                 true,  false},
 };
 
 #define RESTART false

@@ -6,6 +6,7 @@
 #include "config/value.h"
 #include "fleet/model_rules.h"
 #include "fleet/node.h"
+#include "observe/alert.h"
 
 enum setting_id {
 #define SETTING(key, type, field, ...) SETTING_##field,
@@ -31,6 +32,10 @@ struct model_list {
     struct model_rule *v;
     unsigned n;
 };
+struct rule_list {
+    struct alert_rule *v;
+    unsigned n;
+};
 /* What the field of a type is. */
 typedef bool setting_onoff;
 typedef int64_t setting_count, setting_size;
@@ -42,6 +47,7 @@ typedef struct str_list setting_list, setting_addresses, setting_names, setting_
 typedef struct node_list setting_nodes;
 typedef struct alias_list setting_aliases;
 typedef struct model_list setting_fallbacks, setting_models;
+typedef struct rule_list setting_rules;
 
 struct setting;
 /* Reads the text into the field, appending where the field is a list; false with why it is wrong. Strings go into the
@@ -85,6 +91,8 @@ bool setting_read(const struct setting *s, struct arena *a, struct str text, voi
 bool setting_add_node(struct arena *a, struct node_list *list, const struct node_spec *n);
 /* False, with why, also when something was said of this model before. */
 bool setting_add_model(struct arena *a, struct model_list *list, const struct model_rule *m, struct text *why);
+/* False, with why, also when there are too many or the name is there already. */
+bool setting_add_rule(struct arena *a, struct rule_list *list, const struct alert_rule *r, struct text *why);
 #define DEFAULT_PORT 13100
 
 /* The list for --help, and the page docs/settings.md. */

@@ -8,6 +8,7 @@
  * A tree was rejected: it would have to carry the lines, and the walk needs no more than the path and one event. After
  * a mistake the value is skipped and the walk goes on; only bad YAML ends it. Anchors, tags and several documents are
  * not for settings. */
+#include "config/alert_text.h"
 #include "config/config.h"
 #include "config/model_text.h"
 #include "config/node_text.h"
@@ -131,6 +132,52 @@ static void read_node(struct reader *r)
         config_add_node(r->c, &n, &begin);
     else if (!r->over && r->c->wrong == wrong)
         config_complain(r->c, &begin, "nodes: a node needs a url");
+}
+
+/* ---- rules of alerts --------------------------------------------------------------------------------------------- */
+
+static void set_rule_fact(struct reader *r, struct alert_rule *rule, struct str key, struct str value,
+                          struct text *word)
+{
+    struct text why = { 0 };
+    text_printf(word, "%s%.*s=%.*s", buf_len(&word->buf) ? "," : "", STR_ARG(key), STR_ARG(value));
+    if (!alert_text_set(rule, key, value, &why))
+        config_complain(r->c, &r->at, "alerts.rules: %.*s", STR_ARG(text_str(&why)));
+    text_free(&why);
+}
+
+static void read_rule_fact(struct reader *r, struct alert_rule *rule, struct text *word)
+{
+    struct str key = str_dup(&r->c->arena, scalar(r));
+    struct text labels = { 0 };
+    if (next(r) == YAML_SCALAR_EVENT) {
+        if (!is_nothing(r))
+            set_rule_fact(r, rule, key, scalar(r), word);
+    } else if (r->event.type == YAML_MAPPING_START_EVENT && str_eq(key, STR("labels"))) {
+        read_labels(r, &labels);
+        set_rule_fact(r, rule, key, text_str(&labels), word);
+    } else {
+        refuse(r, key, "a rule's value is a word or a number");
+    }
+    text_free(&labels);
+}
+
+static void read_rule(struct reader *r)
+{
+    struct alert_rule rule = alert_text_none();
+    struct source begin = r->at;
+    struct text word = { 0 }, why = { 0 };
+    unsigned wrong = r->c->wrong;
+    while (next(r) == YAML_SCALAR_EVENT)
+        read_rule_fact(r, &rule, &word);
+    if (word.failed)
+        r->c->arena.failed = true;
+    else if (r->c->wrong == wrong && !r->over && !alert_text_whole(&rule, &why))
+        config_complain(r->c, &begin, "alerts.rules: %.*s", STR_ARG(text_str(&why)));
+    else if (r->c->wrong == wrong && !r->over)
+        config_add_rule(r->c, &rule, text_str(&word), &begin);
+    text_free(&word);
+    text_free(&why);
 }
 
 /* ---- keys that are names: aliases, fallbacks, models ------------------------------------------------------------- */
@@ -258,6 +305,8 @@ static void read_item(struct reader *r, const struct setting *s)
         config_set(r->c, s, scalar(r), &r->at);
     else if (r->event.type == YAML_MAPPING_START_EVENT && s->id == SETTING_nodes)
         read_node(r);
+    else if (r->event.type == YAML_MAPPING_START_EVENT && s->id == SETTING_alerts_rules)
+        read_rule(r);
     else
         refuse(r, str_of(s->key), "an item of this list is a word");
 }

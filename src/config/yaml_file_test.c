@@ -35,6 +35,60 @@ static void nodes_are_words_or_mappings(void **state)
     config_free(&c);
 }
 
+static void rules_of_alerts_are_mappings(void **state)
+{
+    struct config *c = load_file("alerts:\n"
+                                 "  webhook: https://hooks.example/secret\n"
+                                 "  repeat: 1h\n"
+                                 "  rules:\n"
+                                 "    - name: errors\n"
+                                 "      metric: requests_total{code=\"500\"}\n"
+                                 "      rate: 5min\n"
+                                 "      above: 0.1\n"
+                                 "      for: 1min\n"
+                                 "      message: \"{model} fails {value} times a second, look there\"\n"
+                                 "      labels: {team: ml, zone: a}\n"
+                                 "    - {name: busy, when: queue > 10}\n");
+    expect_good(c);
+    assert_int_equal(c->alerts_rules.n, 2);
+    assert_string_equal(c->alerts_rules.v[0].metric, "requests_total");
+    assert_string_equal(c->alerts_rules.v[0].message, "{model} fails {value} times a second, look there");
+    assert_int_equal(c->alerts_rules.v[0].labels, 2);
+    assert_string_equal(c->alerts_rules.v[1].value, "queue");
+    struct gateway_settings *s;
+    assert_int_equal(config_gateway(c, &s), OK);
+    assert_int_equal(s->n_alert_rules, 2);
+    assert_int_equal(s->receivers, 1);
+    assert_true(str_find(s->summary, STR("secret")) < 0);
+    gateway_settings_free(&s);
+    struct text t = { 0 };
+    config_print(c, &t);
+    assert_true(str_find(text_str(&t), STR("secret")) < 0);
+    text_free(&t);
+    config_free(&c);
+}
+
+static void wrong_rules_of_alerts_are_named_with_their_line(void **state)
+{
+    struct config *c = load_file("alerts:\n"
+                                 "  rules:\n"
+                                 "    - name: busy\n"
+                                 "      when: queu > 10\n"
+                                 "    - name: idle\n"
+                                 "      abov: 10\n"
+                                 "    - {name: a, when: queue > 1}\n"
+                                 "    - {name: a, when: queue > 2}\n"
+                                 "  webhook: ftp://secret\n");
+    assert_int_equal(c->wrong, 4);
+    struct str said = text_str(&c->complaints);
+    assert_true(str_find(said, STR(":3: alerts.rules: rule busy: there is no metric queu; did you mean queue?")) > 0);
+    assert_true(str_find(said, STR(":6: alerts.rules: \"abov\" is nothing that can be said of an alert rule")) > 0);
+    assert_true(str_find(said, STR(":8: alerts.rules: rule a is there twice")) > 0);
+    assert_true(str_find(said, STR(":9: alerts.webhook: what is there is not an address")) > 0);
+    assert_true(str_find(said, STR("secret")) < 0);
+    config_free(&c);
+}
+
 static void many_nodes_are_all_kept(void **state)
 {
     struct text t = { 0 };
@@ -266,6 +320,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(groups_and_dotted_keys_are_the_same, fixture_each),
         cmocka_unit_test_setup(nodes_are_words_or_mappings, fixture_each),
+        cmocka_unit_test_setup(rules_of_alerts_are_mappings, fixture_each),
+        cmocka_unit_test_setup(wrong_rules_of_alerts_are_named_with_their_line, fixture_each),
         cmocka_unit_test_setup(many_nodes_are_all_kept, fixture_each),
         cmocka_unit_test_setup(a_list_may_be_one_word, fixture_each),
         cmocka_unit_test_setup(other_names_are_taken, fixture_each),

@@ -92,6 +92,7 @@ static void open(struct breaker *b, nsec now, uint64_t chance)
     pause = (nsec)((double)MIN(pause, PAUSE_MOST) * (1 - JITTER + 2 * JITTER * part));
     move(b, BREAKER_OPEN, now);
     b->opened++;
+    b->opens++;
     b->until = now + pause;
 }
 

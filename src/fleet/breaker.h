@@ -22,6 +22,7 @@ struct breaker {
     uint8_t bad_row;   /* bad samples since the last good one */
     uint8_t good_row;  /* of probes */
     uint32_t opened;   /* times in a row, without having closed */
+    uint32_t opens;    /* times in all */
     nsec since, until; /* in this state; open: until then */
     nsec second;       /* that the newest bucket stands for */
     struct {

@@ -156,6 +156,7 @@ struct node_serves {
     uint32_t inflight, slots;     /* slots 0: no limit, or nothing is known */
     struct scheduler_rates rates; /* as learnt */
     enum breaker_state breaker;
+    uint32_t breaker_opens; /* so far */
 };
 
 /* Which model a name means. */
@@ -190,6 +191,7 @@ struct node_view {
     uint32_t loaded;
     const struct inventory_model *resident; /* ps */
     enum breaker_state breaker;             /* these are told by fleet_snapshot_serves: */
+    uint32_t breaker_opens;
     uint32_t serves_n;
     const struct node_serves *serves; /* of models that somebody has asked for */
 };

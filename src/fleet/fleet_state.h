@@ -212,6 +212,8 @@ void guards_take(struct fleet *f, const struct node *n, uint64_t model, nsec now
 /* Who of those that hold the model must not be asked for it now. */
 struct node_set guards_bars(struct fleet *f, uint64_t model, const struct node_set *holds, nsec now);
 nsec guards_next(const struct fleet *f, nsec now);
+/* How often it has opened so far; starts anew when a breaker was not needed for long. */
+uint32_t guards_opens(struct fleet *f, uint64_t node, uint64_t model);
 enum breaker_state guards_state(struct fleet *f, uint64_t node, uint64_t model, nsec now);
 
 /* ---- caches.c: prompts in the nodes' caches; outside the lock ------------------------------------------------------

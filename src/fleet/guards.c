@@ -128,6 +128,12 @@ nsec guards_next(const struct fleet *f, nsec now)
     return next;
 }
 
+uint32_t guards_opens(struct fleet *f, uint64_t node, uint64_t model)
+{
+    const struct guard *g = find(f, node, model);
+    return g ? g->breaker.opens : 0;
+}
+
 enum breaker_state guards_state(struct fleet *f, uint64_t node, uint64_t model, nsec now)
 {
     const struct guard *g = find(f, node, model);

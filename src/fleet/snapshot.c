@@ -174,9 +174,12 @@ static uint32_t copy_serves(struct fleet *f, struct node_view *view, uint32_t pl
     for (uint32_t v = 0; lives && v < f->variants; v++)
         if (f->variant_key[v] && set_has(&f->variant[v].holds, place))
             add_variant(f, entry_of(out, &n, f->variant[v].name), place, v);
-    for (uint32_t i = 0; i < n; i++)
+    for (uint32_t i = 0; i < n; i++) {
         out[i].breaker = guards_state(f, view->id, out[i].model, now);
+        out[i].breaker_opens = guards_opens(f, view->id, out[i].model);
+    }
     view->breaker = guards_state(f, view->id, 0, now);
+    view->breaker_opens = guards_opens(f, view->id, 0);
     fleet_unlock(f);
     return n;
 }

@@ -9,7 +9,9 @@
 #include "base/log.h"
 #include "base/map.h"
 #include "gateway/gateway_private.h"
+#include "gateway/ops.h"
 #include "gateway/receivers.h"
+#include "observe/watch.h"
 #include <stdlib.h>
 
 #define SAVE_EVERY    SECOND(300)
@@ -23,6 +25,8 @@ struct lookout {
     struct signals *signals;
     struct alerts *alerts;
     struct receivers *receivers;
+    struct watch *watch;
+    struct text page;    /* of the metrics that users' rules watch */
     uint64_t configured; /* 1 + the serial of the settings that were taken over last */
     struct pulse pulse;
     struct alert_values values;
@@ -121,6 +125,28 @@ static void see_nodes(struct lookout *l, const struct fleet_snapshot *s)
     l->pulse.gauge[GAUGE_queue] = s->waiting;
 }
 
+/* Only while somebody waits. */
+static void see_queue(struct lookout *l, const struct fleet_snapshot *s)
+{
+    struct fleet_queue *q = s->waiting ? fleet_queue(l->first->gateway->fleet, s->now) : NULL;
+    nsec oldest = 0;
+
+    for (uint32_t i = 0; q && i < q->n; i++)
+        oldest = MAX(oldest, q->waiter[i].waited);
+    if (q || !s->waiting)
+        l->pulse.gauge[GAUGE_queue_oldest_ms] = (double)oldest / 1e6;
+    fleet_queue_free(&q);
+}
+
+static void see_cache(struct lookout *l, struct gateway *g)
+{
+    struct cache_stats c;
+
+    cache_stats(g->cache, &c);
+    l->pulse.gauge[GAUGE_cache_bytes] = (double)c.bytes;
+    l->pulse.total[TOTAL_SAVED_SECONDS] = c.all.saved_s;
+}
+
 static void see_process(struct lookout *l, struct gateway *g)
 {
     double rss = (double)sys_rss();
@@ -179,6 +205,55 @@ static void see_lost_models(struct lookout *l, const struct fleet_snapshot *s)
     map_free(&served);
 }
 
+/* ---- breakers ---------------------------------------------------------------------------------------------------- */
+
+static void say_opens(struct lookout *l, const struct node_view *n, struct str model, struct str detail, uint32_t opens)
+{
+    if (opens)
+        alert_values_add(
+            &l->values,
+            (struct alert_value){
+                .name = STR("breaker_opens"), .node = n->name, .model = model, .value = opens, .detail = detail });
+}
+
+/* The node's own breaker only where that of no model says the same. */
+static void see_breakers_of(struct lookout *l, const struct node_view *n)
+{
+    uint32_t most = 0;
+
+    for (uint32_t m = 0; m < n->models; m++) {
+        const struct node_serves *serves = node_view_serves(n, n->model[m].hash);
+        if (!serves)
+            continue;
+        say_opens(l, n, n->model[m].show, n->model[m].show, serves->breaker_opens);
+        most = MAX(most, serves->breaker_opens);
+    }
+    if (n->breaker_opens > most)
+        say_opens(l, n, STR_NONE, STR("all models"), n->breaker_opens);
+}
+
+static void see_breakers(struct lookout *l, const struct fleet_snapshot *s)
+{
+    for (uint32_t i = 0; i < s->n; i++)
+        see_breakers_of(l, &s->node[i]);
+}
+
+/* ---- metrics that users' rules watch ------------------------------------------------------------------------------
+ */
+
+static void see_metrics(struct lookout *l, const struct fleet_snapshot *s, nsec now)
+{
+    struct metrics_page p = { .to = &l->page, .wants = watch_wants, .wants_arg = l->watch };
+
+    text_free(&l->page);
+    l->page = (struct text){ 0 };
+    if (watch_is_idle(l->watch))
+        return;
+    ops_write_metrics(&p, l->first->gateway, s);
+    if (!l->page.failed)
+        watch_page(l->watch, text_str(&l->page), now, &l->values);
+}
+
 /* ---- the look ---------------------------------------------------------------------------------------------------- */
 
 static void tell(const struct alert_event *e)
@@ -200,12 +275,18 @@ static void look(struct lookout *l)
         return;
     pulse_clear(&l->pulse, wall);
     see_nodes(l, s);
+    see_queue(l, s);
+    see_cache(l, g);
     see_process(l, g);
     see_meters(l, g);
     history_sample(l->history, &l->pulse);
     l->values.n = 0;
     signals_add(l->signals, l->history, &l->pulse, &l->values);
     see_lost_models(l, s);
+    if (fleet_snapshot_serves(g->fleet, s)) {
+        see_breakers(l, s);
+        see_metrics(l, s, now);
+    }
     events = alerts_evaluate(l->alerts, now, wall, &l->values, l->event);
     fleet_snapshot_free(&s);
     for (unsigned i = 0; i < events; i++)
@@ -222,7 +303,9 @@ static void take_settings(struct lookout *l, const struct gateway_settings *s)
         return;
     l->configured = s->serial + 1;
     receivers_configure(l->receivers, s);
-    f = alerts_configure(l->alerts, s->alerts_repeat, s->alert_rules, s->n_alert_rules);
+    f = watch_configure(l->watch, s->alert_rules, s->n_alert_rules);
+    if (!f)
+        f = alerts_configure(l->alerts, s->alerts_repeat, s->alert_rules, s->n_alert_rules);
     if (f)
         log_error("alerts.rules are not taken over: %s", fail_sentence(f).p);
 }
@@ -254,8 +337,10 @@ static bool make_parts(struct lookout *l, unsigned workers, const char *history_
     l->signals = signals_new();
     l->alerts = alerts_new(worker_settings(l->first)->alerts_repeat);
     l->receivers = receivers_new(l->first);
+    l->watch = watch_new();
     l->history_file = history_file && !memory_strikes() ? strdup(history_file) : NULL;
-    return l->requests && l->history && l->signals && l->alerts && l->receivers && (l->history_file || !history_file);
+    return l->requests && l->history && l->signals && l->alerts && l->receivers && l->watch &&
+           (l->history_file || !history_file);
 }
 
 struct lookout *lookout_new(struct worker *first, unsigned workers, const char *history_file)
@@ -298,6 +383,8 @@ void lookout_free(struct lookout **at)
     signals_free(&l->signals);
     alerts_free(&l->alerts);
     receivers_free(&l->receivers);
+    watch_free(&l->watch);
+    text_free(&l->page);
     free(l->history_file);
     free(l);
 }

@@ -40,3 +40,5 @@ enum step ops_cache(struct exchange *x); /* GET, DELETE /api/cache */
 enum step ops_memory(struct exchange *x); /* GET /api/memory */
 /* ops_metrics.c */
 enum step ops_metrics(struct exchange *x);
+/* All but its end; any thread. The snapshot is a whole one. */
+void ops_write_metrics(struct metrics_page *p, struct gateway *g, const struct fleet_snapshot *s);

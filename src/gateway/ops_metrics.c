@@ -211,32 +211,37 @@ static void put_memory(struct metrics_page *p, struct gateway *g)
     metrics_sample(p, FAMILY_heap_takes, NULL, 0, (double)heap_count().takes);
 }
 
+void ops_write_metrics(struct metrics_page *p, struct gateway *g, const struct fleet_snapshot *s)
+{
+    struct meter *meters[SYS_WORKERS_MAX];
+
+    for (unsigned i = 0; i < g->workers; i++)
+        meters[i] = g->worker[i]->meter;
+    metrics_meters(p, meters, g->workers);
+    put_nodes(p, s);
+    put_serves(p, s);
+    put_vram(p, s);
+    put_load(p, g, s);
+    put_alerts(p, g);
+    put_receivers(p, lookout_receivers(g->lookout));
+    put_cache(p, g);
+    put_memory(p, g);
+    put_lock(p, g);
+    metrics_collect(p);
+    metrics_family(p, FAMILY_build_info);
+    metrics_sample(p, FAMILY_build_info, &(struct metric_label){ "version", STR(OLLAMAMAX_VERSION) }, 1, 1);
+}
+
 enum step ops_metrics(struct exchange *x)
 {
-    struct gateway *g = x->worker->gateway;
     enum step step = STEP_FINISH;
     struct fleet_snapshot *s = ops_snapshot_whole(x, &step);
-    struct meter *meters[SYS_WORKERS_MAX];
     struct text t = { 0 };
     struct metrics_page p = { .to = &t, .open_metrics = metrics_wants_open(x->in.accept) };
 
     if (!s)
         return step;
-    for (unsigned i = 0; i < g->workers; i++)
-        meters[i] = g->worker[i]->meter;
-    metrics_meters(&p, meters, g->workers);
-    put_nodes(&p, s);
-    put_serves(&p, s);
-    put_vram(&p, s);
-    put_load(&p, g, s);
-    put_alerts(&p, g);
-    put_receivers(&p, lookout_receivers(g->lookout));
-    put_cache(&p, g);
-    put_memory(&p, g);
-    put_lock(&p, g);
-    metrics_collect(&p);
-    metrics_family(&p, FAMILY_build_info);
-    metrics_sample(&p, FAMILY_build_info, &(struct metric_label){ "version", STR(OLLAMAMAX_VERSION) }, 1, 1);
+    ops_write_metrics(&p, x->worker->gateway, s);
     metrics_end(&p);
     fleet_snapshot_free(&s);
     step = t.failed ? answer_fail(x, t.failed, STR_NONE)

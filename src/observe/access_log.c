@@ -19,9 +19,11 @@
 #include "base/sys.h"
 #include "observe/record_json.h"
 
+#include <limits.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #define RING_RECORDS 1024u
@@ -45,6 +47,8 @@ struct access_log {
     pthread_cond_t wake;
     bool closing; /* under the lock */
     _Atomic bool reopen;
+    _Atomic size_t rotate_at; /* 0: never */
+    unsigned keep;
     /* the thread's own */
     int fd;
     bool failing;
@@ -150,6 +154,29 @@ static void open_again(struct access_log *l)
     l->fd = next;
 }
 
+/* path.1 -> path.2, ...; the oldest is lost. Where that cannot be, the file grows on. */
+static void put_aside(const struct access_log *l)
+{
+    char from[PATH_MAX], to[PATH_MAX];
+    for (unsigned i = l->keep; i > 0; i--) {
+        int n =
+            i > 1 ? snprintf(from, sizeof from, "%s.%u", l->path, i - 1) : snprintf(from, sizeof from, "%s", l->path);
+        int m = snprintf(to, sizeof to, "%s.%u", l->path, i);
+        if (n < (int)sizeof from && m < (int)sizeof to)
+            (void)sys_rename(from, to);
+    }
+}
+
+static void rotate_if_due(struct access_log *l)
+{
+    size_t most = atomic_load_explicit(&l->rotate_at, memory_order_acquire);
+    if (!most || !l->path || sys_file_bytes(l->fd) < most)
+        return;
+    put_aside(l);
+    open_again(l);
+    log_reopen();
+}
+
 /* False: it is time to go, after one more sweep. */
 static bool sleep_until_due(struct access_log *l)
 {
@@ -173,6 +200,7 @@ static void *thread_main(void *arg)
         sweep(l);
         if (atomic_exchange(&l->reopen, false))
             open_again(l);
+        rotate_if_due(l);
     } while (stay);
     return NULL;
 }
@@ -253,6 +281,12 @@ void access_log_close(struct access_log **l)
     pthread_mutex_destroy(&(*l)->lock);
     free_all(*l);
     *l = NULL;
+}
+
+void access_log_rotate(struct access_log *l, size_t bytes, unsigned keep)
+{
+    l->keep = keep;
+    atomic_store_explicit(&l->rotate_at, bytes, memory_order_release);
 }
 
 void access_log_reopen(struct access_log *l)

@@ -10,6 +10,9 @@ struct access_log *access_log_open(const char *path, unsigned workers);
 void access_log_close(struct access_log **l); /* writes what is there first */
 /* From worker `no` only. False: dropped (count it). */
 bool access_log_put(struct access_log *l, unsigned no, const struct record *r);
+/* Once a file has so many bytes it becomes path.1, that one path.2 ... path.`keep`, and a new one is begun; other
+ * writers of it are told by log_reopen. Before the first record; not for stderr. */
+void access_log_rotate(struct access_log *l, size_t bytes, unsigned keep);
 void access_log_reopen(struct access_log *l); /* SIGHUP; any thread */
 /* The line of a record, with its newline; for tests and the request list. */
 struct text;

@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 static char folder[] = "/tmp/ollamamax_access_XXXXXX";
-static char path[64], moved[64];
+static char path[64], moved[64], moved_before[64];
 static struct record sample;
 
 static int begin(void **state)
@@ -21,6 +21,7 @@ static int begin(void **state)
         return -1;
     snprintf(path, sizeof path, "%s/access.log", folder);
     snprintf(moved, sizeof moved, "%s/access.log.1", folder);
+    snprintf(moved_before, sizeof moved_before, "%s/access.log.2", folder);
     sample = chat_record("llama3.2", "gpu1");
     buf_pools_init();
     return 0;
@@ -36,6 +37,7 @@ static int each_end(void **state)
 {
     unlink(path);
     unlink(moved);
+    unlink(moved_before);
     return 0;
 }
 
@@ -190,6 +192,32 @@ static void reopening_follows_the_name(void **state)
     buf_free(&after);
 }
 
+static void wait_for_file(const char *file)
+{
+    struct stat s;
+    for (nsec until = sys_now() + SECOND(20); stat(file, &s) < 0; sched_yield())
+        assert_true(sys_now() < until);
+}
+
+static void a_file_that_is_full_is_put_aside(void **state)
+{
+    struct access_log *l = access_log_open(path, 1);
+    struct record r = sample;
+    access_log_rotate(l, 100, 2);
+    for (unsigned i = 0; i < 3; i++) { /* the first is lost in the end */
+        r.status = (uint16_t)(200 + i);
+        assert_true(access_log_put(l, 0, &r));
+        if (i < 2)
+            wait_for_file(i ? moved_before : moved);
+    }
+    access_log_close(&l);
+    struct buf newest = content_of(moved), before = content_of(moved_before);
+    assert_int_equal(count_lines(buf_str(&newest), "{") + count_lines(buf_str(&before), "{"), 2);
+    assert_true(str_find(buf_str(&newest), STR("\"status\":202")) > 0);
+    buf_free(&newest);
+    buf_free(&before);
+}
+
 /* A pipe nobody reads holds the thread up: the ring fills, then records are refused, and what was accepted comes out
  * whole. */
 static void a_full_ring_drops(void **state)
@@ -279,6 +307,7 @@ int main(void)
         cmocka_unit_test_teardown(closing_is_prompt, each_end),
         cmocka_unit_test_teardown(lines_come_without_being_asked, each_end),
         cmocka_unit_test_teardown(reopening_follows_the_name, each_end),
+        cmocka_unit_test_teardown(a_file_that_is_full_is_put_aside, each_end),
         cmocka_unit_test_teardown(a_full_ring_drops, each_end),
         cmocka_unit_test_teardown(two_writers, each_end),
         cmocka_unit_test_teardown(what_cannot_be_opened, each_end),

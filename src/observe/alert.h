@@ -46,12 +46,19 @@ struct alert_rule {
     char message[256];
     unsigned labels; /* further ones, for receivers */
     struct alert_label label[ALERT_LABELS];
+    /* of users' rules, for observe/watch.h; `value` is then one that nobody else tells */
+    char metric[ALERT_NAME]; /* of /metrics, without prefix; empty: `value` is a series or a signal */
+    nsec rate;               /* 0: the number itself */
+    unsigned wheres;
+    struct alert_label where[ALERT_LABELS]; /* labels of samples, beside node and model */
 };
 /* The rows of observe/alert.def. */
 const struct alert_rule *alert_rules_built_in(unsigned *out_n);
-/* Reads `queue > 10` or `node_inflight{node="gpu1"} <= 2` into a rule's value, node, model, compare, threshold and
- * clear (the same as the threshold). FAIL_bad_setting; *out_fault is then where it is not understood. */
+/* Reads `queue > 10` or `node_inflight{node="gpu1"} <= 2` into a rule's value, node, model, where, compare and
+ * threshold. FAIL_bad_setting; *out_fault is then where it is not understood. */
 enum fail alert_rule_read(struct alert_rule *r, struct str text, struct str *out_fault);
+/* The part of it before the comparison. */
+enum fail alert_rule_read_metric(struct alert_rule *r, struct str text, struct str *out_fault);
 
 /* ---- the engine -------------------------------------------------------------------------------------------------- */
 #define ALERTS_MOST      256

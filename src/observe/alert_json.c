@@ -20,7 +20,7 @@ static struct str number_text(enum alert_unit unit, double v, char out[40])
     else if (unit == ALERT_MS)
         n = v < 1000 ? snprintf(out, 40, "%.3g ms", v) : snprintf(out, 40, "%.3g s", v / 1000);
     else
-        n = snprintf(out, 40, "%.3g", v);
+        n = snprintf(out, 40, fabs(v) < 1000 ? "%.3g" : "%.0f", v);
     return (struct str){ out, (size_t)n };
 }
 

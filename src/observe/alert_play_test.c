@@ -320,9 +320,11 @@ static void errors_that_have_ended(void **state)
 
 static void say_opens(double opens)
 {
-    alert_values_add(&values,
-                     (struct alert_value){
-                         .name = STR("breaker_opens"), .node = STR("gpu1"), .model = STR("llama3"), .value = opens });
+    alert_values_add(&values, (struct alert_value){ .name = STR("breaker_opens"),
+                                                    .node = STR("gpu1"),
+                                                    .model = STR("llama3"),
+                                                    .value = opens,
+                                                    .detail = STR("llama3") });
 }
 
 static void breaker_flapping(void **state)

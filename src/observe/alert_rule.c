@@ -71,7 +71,9 @@ static bool read_selector(struct alert_rule *r, struct str text)
     value = (struct str){ value.p + 1, value.n - 2 };
     if (str_eq(name, STR("node")))
         return take(r->node, value);
-    return str_eq(name, STR("model")) && take(r->model, value);
+    if (str_eq(name, STR("model")))
+        return take(r->model, value);
+    return r->wheres < ALERT_LABELS && take(r->where[r->wheres].name, name) && take(r->where[r->wheres++].value, value);
 }
 
 static bool read_selectors(struct alert_rule *r, struct str *rest)
@@ -112,8 +114,15 @@ static bool read_threshold(struct alert_rule *r, struct str *rest)
         return false;
     if (or_equal)
         r->threshold = nextafter(r->threshold, r->compare == ALERT_ABOVE ? -INFINITY : INFINITY);
-    r->clear = r->threshold;
     return true;
+}
+
+enum fail alert_rule_read_metric(struct alert_rule *r, struct str text, struct str *out_fault)
+{
+    struct str rest = str_trim_blank(text);
+    bool good = read_name(&rest, r->value) && read_selectors(r, &rest) && !rest.n;
+    *out_fault = good ? STR_NONE : rest;
+    return good ? OK : FAIL_bad_setting;
 }
 
 enum fail alert_rule_read(struct alert_rule *r, struct str text, struct str *out_fault)

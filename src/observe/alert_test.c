@@ -253,9 +253,14 @@ static void reading_rules(void **state)
     assert_string_equal(r.node, "gpu1");
     assert_string_equal(r.model, "llama3:8b");
     assert_int_equal(r.compare, ALERT_ABOVE);
-    assert_true(r.threshold == 25 && r.clear == 25);
+    assert_true(r.threshold == 25);
     r = (struct alert_rule){ 0 };
     assert_int_equal(alert_rule_read(&r, STR("nodes_up<=2"), &fault), OK);
+    assert_int_equal(alert_rule_read_metric(&r, STR("requests_total{code=\"500\",model=\"m\"}"), &fault), OK);
+    assert_string_equal(r.value, "requests_total");
+    assert_string_equal(r.where[0].name, "code");
+    assert_string_equal(r.where[0].value, "500");
+    assert_int_equal(alert_rule_read_metric(&r, STR("queue > 5"), &fault), FAIL_bad_setting);
     assert_true(r.compare == ALERT_BELOW && 2 < r.threshold && r.threshold < 2.000001);
     static const char *const bad[] = { "",
                                        "queue",
@@ -264,7 +269,7 @@ static void reading_rules(void **state)
                                        "queue > 5 6",
                                        "queue == 5",
                                        "queue{ > 5",
-                                       "queue{a=\"b\"} > 5",
+                                       "queue{a=\"1\",b=\"2\",c=\"3\",d=\"4\",e=\"5\"} > 5",
                                        "queue{node=gpu1} > 5",
                                        "> 5",
                                        "queue > nan" };

@@ -43,6 +43,10 @@ void meter_upstream_error(struct meter *m, struct str node, enum fail kind);
 struct metrics_page {
     struct text *to;
     bool open_metrics;
+    /* Set: only families (names without the prefix) for which it says yes; `to` is then moved to and fro. */
+    bool (*wants)(struct str family, const void *arg);
+    const void *wants_arg;
+    struct text *page, nowhere; /* metrics_page.c's */
 };
 struct str metrics_content_type(bool open_metrics);
 /* Does an Accept header ask for OpenMetrics? */
@@ -60,6 +64,9 @@ struct metric_label {
 void metrics_sample(struct metrics_page *p, enum meter_family f, const struct metric_label *labels, unsigned n,
                     double value);
 void metrics_end(struct metrics_page *p);
+/* Is it the name of a number on the page (without prefix; of a histogram its _sum and _count)? */
+bool metrics_know(struct str name);
+void metrics_names(void (*visit)(struct str name, void *arg), void *arg);
 
 /* Rooms with rows of their own add themselves, embedded, at start, and take themselves off before what they show goes.
  * Each collector writes whole families from a snapshot of its own; it is called by whoever scrapes, under the list's

@@ -238,6 +238,8 @@ static void put_histograms(struct metrics_page *p, enum meter_histogram which, s
 {
     const struct meter_histogram_row *row = &meter_histograms[which];
     metrics_family(p, row->family);
+    if (p->to->failed)
+        return;
     for (int label = 0; label < METER_LABELS; label++) {
         struct whole whole = { 0 };
         for (unsigned i = 0; i < n; i++)
@@ -331,4 +333,43 @@ void metrics_meters(struct metrics_page *p, struct meter *const *meters, unsigne
     put_by_reason(p, FAMILY_shed, offsetof(struct meter, shed), meters, n);
     put_cache(p, meters, n);
     put_counters(p, meters, n);
+}
+
+/* --- names --- */
+
+static void visit_metric(const struct metric *m, void (*visit)(struct str name, void *arg), void *arg)
+{
+    char name[96];
+    if (m->type != TYPE_HISTOGRAM) {
+        visit(m->name, arg);
+        return;
+    }
+    visit(str_span(name, put_str(put_str(name, m->name), STR("_sum"))), arg);
+    visit(str_span(name, put_str(put_str(name, m->name), STR("_count"))), arg);
+}
+
+void metrics_names(void (*visit)(struct str name, void *arg), void *arg)
+{
+    for (int f = 0; f < FAMILY_COUNT; f++)
+        visit_metric(metric_of((enum meter_family)f), visit, arg);
+    for (int c = 0; c < COUNT_COUNT; c++)
+        visit_metric(&counters[c], visit, arg);
+}
+
+struct wanted_name {
+    struct str name;
+    bool found;
+};
+
+static void compare_name(struct str name, void *arg)
+{
+    struct wanted_name *w = arg;
+    w->found |= str_eq(name, w->name);
+}
+
+bool metrics_know(struct str name)
+{
+    struct wanted_name w = { name, false };
+    metrics_names(compare_name, &w);
+    return w.found;
 }

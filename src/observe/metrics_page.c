@@ -119,8 +119,18 @@ static bool name_ends_in_unit(struct str name, struct str unit)
     return str_ends(name, unit) && (name.n == unit.n || name.p[name.n - unit.n - 1] == '_');
 }
 
+/* What is written to a text that has failed costs next to nothing. */
+static void turn_page(struct metrics_page *p, const struct metric *m)
+{
+    p->page = p->page ? p->page : p->to;
+    p->nowhere.failed = FAIL_not_found;
+    p->to = p->wants(m->name, p->wants_arg) ? p->page : &p->nowhere;
+}
+
 void metric_head(struct metrics_page *p, const struct metric *m)
 {
+    if (p->wants)
+        turn_page(p, m);
     put_meta(p, STR("HELP"), m, m->help);
     put_meta(p, STR("TYPE"), m, types[m->type]);
     if (p->open_metrics && name_ends_in_unit(family_name(p, m), m->unit))

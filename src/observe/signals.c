@@ -146,3 +146,38 @@ void signals_add(struct signals *s, struct history *h, const struct pulse *p, st
     for (unsigned i = 0; i < p->nodes; i++)
         add_node(s, h, p, i, out);
 }
+
+/* --- names --- */
+
+static const struct str others[] = {
+    STR("api_p95_ms_1m"),  STR("queue_wait_ms"), STR("error_burn_fast"), STR("error_burn_slow"), STR("cache_hit_drop"),
+    STR("model_nodes_up"), STR("breaker_opens"), STR("node_down"),       STR("node_slowness"),
+};
+
+void signals_names(void (*visit)(struct str name, void *arg), void *arg)
+{
+    for (int i = 0; i < SERIES_COUNT; i++)
+        visit(series_of((enum series)i)->name, arg);
+    for (int i = 0; i < NODE_SERIES_COUNT; i++)
+        visit(series_of_node((enum node_series)i)->name, arg);
+    for (size_t i = 0; i < ARRAY_LEN(others); i++)
+        visit(others[i], arg);
+}
+
+struct wanted_name {
+    struct str name;
+    bool found;
+};
+
+static void compare_name(struct str name, void *arg)
+{
+    struct wanted_name *w = arg;
+    w->found |= str_eq(name, w->name);
+}
+
+bool signals_know(struct str name)
+{
+    struct wanted_name w = { name, false };
+    signals_names(compare_name, &w);
+    return w.found;
+}

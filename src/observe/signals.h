@@ -16,5 +16,8 @@ struct signals;
 /* Keeps medians, looked up once a minute. NULL when memory is out. */
 struct signals *signals_new(void);
 void signals_free(struct signals **s);
+/* Is it the name of a value that rules can watch: of a series, or of one of those above? */
+bool signals_know(struct str name);
+void signals_names(void (*visit)(struct str name, void *arg), void *arg);
 /* After history_sample with the same pulse; adds to `out`. Strings live as long as the pulse. */
 void signals_add(struct signals *s, struct history *h, const struct pulse *p, struct alert_values *out);

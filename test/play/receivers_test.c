@@ -338,6 +338,55 @@ static void receivers_come_and_go_with_the_settings(void **state)
     }
 }
 
+/* Over a metric that no built-in rule looks at, and over one with a rate; gone with the next settings. */
+static void rules_of_ones_own_are_told_too(void **state)
+{
+    static struct alert_rule rules[2] = {
+        {.name = "seen",
+         .value = "rule seen",
+         .metric = "node_inflight",
+         .compare = ALERT_BELOW,
+         .threshold = 1,
+         .clear = 1,
+         .lasts = SECOND(3),
+         .node = "n2",
+         .message = "{node} rests",
+         .labels = 1,
+         .label = { { "team", "ml" } } },
+        { .name = "many",
+         .value = "rule many",
+         .metric = "requests_total",
+         .threshold = 1,
+         .clear = 1,
+         .rate = SECOND(10),
+         .message = "{value} a second"},
+    };
+    begin_play(7);
+    struct hook *h = add_hook(0, 200);
+    struct gateway_settings *s = gateway_settings_new();
+    s->receiver[s->receivers++] = (struct receiver_spec){ RECEIVER_WEBHOOK, STR(WEBHOOK) };
+    s->alert_rules = rules;
+    s->n_alert_rules = 2;
+    assert_int_equal(gateway_configure(gate, s), OK);
+    nsec began = world_now();
+    await_calls(h, 1);
+    assert_in_range(h->when[0] - began, SECOND(3), SECOND(5));
+    assert_true(says_in(h, "\"id\":\"seen:n2:\",\"name\":\"seen\",\"state\":\"firing\""));
+    assert_true(says_in(h, "\"message\":\"n2 rests\",\"labels\":{\"node\":\"n2\",\"team\":\"ml\"}"));
+    for (unsigned i = 0; i < 40; i++) {
+        struct peer *p = ask("GET", "/api/version", "");
+        await(p, "version");
+        peer_close(p, CLOSE_FIN);
+        world_elapse(MSEC(250));
+    }
+    await_calls(h, 2);
+    assert_true(says_in(h, "\"name\":\"many\",\"state\":\"firing\""));
+    tell(WEBHOOK, NULL, NULL);
+    await_calls(h, 3);
+    assert_true(says_in(h, "\"status\":\"resolved\""));
+    finish();
+}
+
 static bool still_runs(void *arg)
 {
     return world_is_attached(gateway_loop(gate, 0)) || world_is_attached(gateway_loop(gate, 1));
@@ -400,6 +449,7 @@ int main(void)
         cmocka_unit_test(what_is_outdated_is_not_told),
         cmocka_unit_test(a_test_says_what_each_receiver_answered),
         cmocka_unit_test(receivers_come_and_go_with_the_settings),
+        cmocka_unit_test(rules_of_ones_own_are_told_too),
         cmocka_unit_test(a_gateway_that_stops_leaves_nothing_behind),
         cmocka_unit_test(each_allocation_may_fail),
     };

@@ -291,6 +291,31 @@ enum fail sys_write_file(const char *path, struct str bytes)
     return OK;
 }
 
+static void file_free(struct file *f)
+{
+    forget(&f->now);
+    forget(&f->old);
+    free(f->path);
+    free(f);
+}
+
+enum fail sys_rename(const char *from, const char *to)
+{
+    struct file *f = file_at(from), *gone = file_at(to);
+    if (!f) {
+        errno = ENOENT;
+        return FAIL_io_error;
+    }
+    if (gone) {
+        list_del(&gone->link);
+        file_free(gone);
+    }
+    free(f->path);
+    f->path = strdup(to);
+    assume(f->path);
+    return OK;
+}
+
 int sys_open_append(const char *path)
 {
     errno = EMFILE;
@@ -324,6 +349,11 @@ enum fail sys_append(int fd, struct str bytes)
     trace("append", bytes.n, digest(0, bytes.p, bytes.n));
     extend(&(fd == STDERR ? file_made("stderr") : open_file(fd)->file)->now, bytes);
     return OK;
+}
+
+size_t sys_file_bytes(int fd)
+{
+    return fd == STDERR ? 0 : open_file(fd)->file->now.n;
 }
 
 void sys_close_file(int fd)
@@ -384,14 +414,6 @@ unsigned sys_leaks(FILE *to)
             fprintf(to, "left open: %s\n", CONTAINER(link, struct open_file, link)->file->path);
     }
     return n;
-}
-
-static void file_free(struct file *f)
-{
-    forget(&f->now);
-    forget(&f->old);
-    free(f->path);
-    free(f);
 }
 
 void sys_end(void)
