@@ -264,6 +264,7 @@ static int begin(void **state)
 {
     arena_pools_init();
     buf_pools_init();
+    setenv("STATE_DIRECTORY", "/dev/null/none", 1); /* nothing is kept */
     unsetenv("OLLAMA_HOST");
     unsetenv("OLLAMAMAX_CONFIG");
     int fd = mkstemp(file);

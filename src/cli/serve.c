@@ -197,10 +197,11 @@ static void open_access_log(struct serving *s, const struct config *c)
         log_warn("there is no access log: %s cannot be opened", c->log_file.n ? c->log_file.p : "stderr");
 }
 
-/* With its parents; what is there already is well. */
+/* With its parents, but none of the root's: a home that does not exist is not made. What is there already is well. */
 static bool make_folder(char *path)
 {
-    for (char *at = path + 1; *at; at++)
+    char *first = strchr(path + 1, '/');
+    for (char *at = first ? first + 1 : path + strlen(path); *at; at++)
         if (*at == '/') {
             *at = 0;
             (void)mkdir(path, 0755);

@@ -10,9 +10,9 @@ static void put_lock(struct metrics_page *p, struct gateway *g)
     metrics_family(p, FAMILY_fleet_lock_held);
     metrics_sample(p, FAMILY_fleet_lock_held, NULL, 0, (double)c.held_max / 1e9);
     metrics_family(p, FAMILY_fleet_lock_held_for);
-    metrics_sample(p, FAMILY_fleet_lock_held_for, &(struct metric_label){ "quantile", STR("0.5") }, 1,
+    metrics_sample(p, FAMILY_fleet_lock_held_for, &(struct metric_label){ "percentile", STR("50") }, 1,
                    (double)c.held_p50 / 1e9);
-    metrics_sample(p, FAMILY_fleet_lock_held_for, &(struct metric_label){ "quantile", STR("0.99") }, 1,
+    metrics_sample(p, FAMILY_fleet_lock_held_for, &(struct metric_label){ "percentile", STR("99") }, 1,
                    (double)c.held_p99 / 1e9);
     metrics_family(p, FAMILY_fleet_lock_waited);
     metrics_sample(p, FAMILY_fleet_lock_waited, NULL, 0, (double)c.waited / 1e9);
