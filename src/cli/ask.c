@@ -26,14 +26,12 @@ static enum fail dial(const struct addr *to, nsec patience, int *out_fd)
     return f;
 }
 
-static enum fail put_request(int fd, const struct addr *to, const char *path, struct str key)
+static enum fail put_request(int fd, const struct place *p, const char *path)
 {
-    char host[64];
     struct text t = { 0 };
-    addr_text(to, host);
-    text_printf(&t, "GET %s HTTP/1.0\r\nHost: %s\r\n", path, host);
-    if (key.n)
-        text_printf(&t, "Authorization: Bearer %.*s\r\n", STR_ARG(key));
+    text_printf(&t, "GET %s%s HTTP/1.0\r\nHost: %s\r\n", p->prefix, path, p->host);
+    if (*p->key)
+        text_printf(&t, "Authorization: Bearer %s\r\n", p->key);
     text_put(&t, STR("\r\n"));
     struct str all = text_str(&t);
     enum fail f = t.failed                                                 ? t.failed
@@ -70,16 +68,24 @@ static enum fail drop_head(struct buf *answer, int *out_status)
     return OK;
 }
 
-enum fail ask_get(const struct addr *to, const char *path, struct str key, nsec patience, int *out_status,
-                  struct buf *out_body)
+enum fail ask_place(const struct place *p, const char *path, nsec patience, int *out_status, struct buf *out_body)
 {
     int fd;
-    enum fail f = dial(to, patience, &fd);
+    enum fail f = dial(&p->at, patience, &fd);
     if (f)
         return f;
-    f = put_request(fd, to, path, key);
+    f = put_request(fd, p, path);
     f = f ? f : take_all(fd, out_body);
     f = f ? f : drop_head(out_body, out_status);
     close(fd);
     return f;
+}
+
+enum fail ask_get(const struct addr *to, const char *path, struct str key, nsec patience, int *out_status,
+                  struct buf *out_body)
+{
+    struct place p = { .at = *to };
+    addr_text(to, p.host);
+    snprintf(p.key, sizeof p.key, "%.*s", STR_ARG(key));
+    return ask_place(&p, path, patience, out_status, out_body);
 }

@@ -155,6 +155,7 @@ static void check_tells_values_and_mistakes(void **state)
 static void nobody_to_ask_is_one(void **state)
 {
     expect(1, "no gateway answers at 127.0.0.1:9 (connection refused)", "status", "--listen", "127.0.0.1:9");
+    expect(1, "http://127.0.0.1:9: no gateway answers: connection refused", "top", "--once", "--url", "127.0.0.1:9");
 }
 
 static size_t resident_bytes(pid_t pid)
@@ -179,7 +180,11 @@ static void a_gateway_serves_and_ends(void **state)
     expect_answer(&at, "/readyz", 503, "");
     snprintf(listen, sizeof listen, "127.0.0.1:%u", addr_port(&at));
     snprintf(owner, sizeof owner, "%s is in use by ollamamax (pid %d)", listen, c.pid);
-    expect(0, "\nnobody               down", "status", "--listen", listen);
+    expect(1, "\nnobody               down", "status", "--listen", listen);
+    expect(0, "\nstatus           down\n" + 1, "top", "--once", "--listen", listen);
+    expect(0, "\nnobody  down", "top", "--once", "--url", listen);
+    expect(0, "{\"health\":{\"status\":\"down\"", "top", "--json", "--listen", listen);
+    expect(1, "top wants a terminal", "top", "--listen", listen);
     expect(1, owner, "serve", "--listen", listen);
 #if !defined(PLAIN_MEMORY) && !defined(__SANITIZE_THREAD__)
     assert_in_range(resident_bytes(c.pid), 1, MIB(12));

@@ -1,40 +1,26 @@
-/* cli/status.c - what a running gateway says about itself, for people: /api/status and /api/nodes as a table. */
+/* cli/status.c - what a running gateway says about itself, for people: /api/status and /api/nodes as a table. The
+ * exit code is for scripts: 0 when all is well, 1 when a node is down or nobody answers. */
 #include "base/json.h"
 #include "cli/ask.h"
 #include "cli/cli.h"
-#include <netinet/in.h>
 #include <stdio.h>
 
 #define PATIENCE SECOND(3)
 
 /* ---- asking ------------------------------------------------------------------------------------------------------ */
 
-/* Who listens everywhere is asked on loopback. */
-static struct addr reachable(const struct config *c)
-{
-    struct addr a;
-    assume(addr_listen(c->listen.v[0], DEFAULT_PORT, &a));
-    if (a.any.sa_family == AF_INET && a.v4.sin_addr.s_addr == htonl(INADDR_ANY))
-        a.v4.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    if (a.any.sa_family == AF_INET6 && IN6_IS_ADDR_UNSPECIFIED(&a.v6.sin6_addr))
-        a.v6.sin6_addr = in6addr_loopback;
-    return a;
-}
-
 /* The parsed answer, whose bytes are in *body; false and said otherwise. */
-static bool ask(const struct config *c, const char *path, struct buf *body, struct json *out)
+static bool ask(const struct place *p, const char *path, struct buf *body, struct json *out)
 {
-    struct addr to = reachable(c);
-    char host[64];
+    const char *host = p->host;
     int status = 0;
-    addr_text(&to, host);
-    enum fail f = ask_get(&to, path, c->admin_key, PATIENCE, &status, body);
+    enum fail f = ask_place(p, path, PATIENCE, &status, body);
     *out = json_parse(buf_str(body), NULL);
     if (f)
-        fprintf(stderr, "ollamamax: no gateway answers at %s (%s); where is it? --listen ADDRESS\n", host,
+        fprintf(stderr, "ollamamax: no gateway answers at %s (%s); where is it? --url http://HOST:PORT\n", host,
                 f == FAIL_connect_refused ? "connection refused" : "no answer");
     else if (status == 401 || status == 403)
-        fprintf(stderr, "ollamamax: %s wants its admin key: --admin-key or --admin-key-file\n", host);
+        fprintf(stderr, "ollamamax: %s wants its admin key: --key, --admin-key or --admin-key-file\n", host);
     else if (status != 200 || out->kind != JSON_OBJECT)
         fprintf(stderr, "ollamamax: %s answered GET %s with %d; is it an OllamaMax?\n", host, path, status);
     return !f && status == 200 && out->kind == JSON_OBJECT;
@@ -64,14 +50,11 @@ static void put_uptime(double seconds, struct text *t)
         text_printf(t, "%lu min %lu s", s / 60, s % 60);
 }
 
-static void put_headline(struct arena *a, const struct config *c, struct json status, struct text *t)
+static void put_headline(struct arena *a, const struct place *p, struct json status, struct text *t)
 {
-    struct addr to = reachable(c);
-    char host[64];
     double up = 0;
-    addr_text(&to, host);
     json_f64(json_get(status, STR("uptime_s")), &up);
-    text_printf(t, "OllamaMax %.*s at http://%s, up ", STR_ARG(word(a, status, "version")), host);
+    text_printf(t, "OllamaMax %.*s at %s, up ", STR_ARG(word(a, status, "version")), p->url);
     put_uptime(up, t);
     text_printf(t, ", %.*s workers\n", STR_ARG(word(a, status, "workers")));
 }
@@ -120,12 +103,12 @@ static void put_warnings(struct arena *a, struct json warnings, struct text *t)
             text_printf(t, "%s  %.*s\n", first ? "\nwarnings:\n" : "", STR_ARG(json_text(a, w.value)));
 }
 
-static int show(const struct config *c, struct json status, struct json nodes)
+static int put_all(const struct place *p, struct json status, struct json nodes)
 {
     struct arena a;
     struct text t = { 0 };
     arena_init(&a);
-    put_headline(&a, c, status, &t);
+    put_headline(&a, p, status, &t);
     put_nodes(&a, nodes, cli_colours(1), &t);
     put_settings(&a, json_get(status, STR("settings")), &t);
     put_warnings(&a, json_get(status, STR("warnings")), &t);
@@ -133,19 +116,27 @@ static int show(const struct config *c, struct json status, struct json nodes)
     return cli_print(&t);
 }
 
+/* Scripts ask by the exit code: every node up, and the gateway not on its way out? */
+static bool is_healthy(struct json status)
+{
+    struct json nodes = json_get(status, STR("nodes"));
+    int64_t up = 0, total = 0;
+    json_i64(json_get(nodes, STR("up")), &up);
+    json_i64(json_get(nodes, STR("total")), &total);
+    return up > 0 && up == total && json_get(status, STR("draining")).kind != JSON_TRUE;
+}
+
 int cli_status(int argc, char **argv)
 {
-    struct config_args args = { .argc = argc, .argv = argv };
     struct buf status_body = { 0 }, nodes_body = { 0 };
     struct json status, nodes;
+    struct place p;
     int code;
-    struct config *c = cli_load(&args, &code);
-    if (!c)
+    if (!place_find(&argc, argv, &p, &code))
         return code;
-    bool told = ask(c, "/api/status", &status_body, &status) && ask(c, "/api/nodes", &nodes_body, &nodes);
-    code = told ? show(c, status, nodes) : CLI_FAILED;
+    bool told = ask(&p, "/api/status", &status_body, &status) && ask(&p, "/api/nodes", &nodes_body, &nodes);
+    bool good = told && put_all(&p, status, nodes) == CLI_GOOD && is_healthy(status);
     buf_free(&status_body);
     buf_free(&nodes_body);
-    config_free(&c);
-    return code;
+    return good ? CLI_GOOD : CLI_FAILED;
 }

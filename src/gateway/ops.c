@@ -3,6 +3,7 @@
  * Probes answer everyone with a word; what reveals or changes is for loopback or the admin key, and never for a foreign
  * Origin or Host, or any web page could reach it through its visitor's browser (DNS rebinding). */
 #include "gateway/ops.h"
+#include "observe/pulse.h"
 #include <openssl/crypto.h>
 #include <stdio.h>
 
@@ -174,6 +175,24 @@ static void put_check(struct json_out *j, const char *name, bool good, const cha
     json_close(j);
 }
 
+/* Since the start; the same counters as /metrics, so both agree to the last request. */
+static void put_totals(struct json_out *j, const struct gateway *g)
+{
+    struct meter *meters[SYS_WORKERS_MAX];
+    double total[TOTAL_OF_METERS];
+
+    for (unsigned i = 0; i < g->workers; i++)
+        meters[i] = g->worker[i]->meter;
+    pulse_totals(total, meters, g->workers);
+    json_key(j, "totals");
+    json_open(j, '{');
+    ops_num(j, "requests", total[TOTAL_REQUESTS]);
+    ops_num(j, "errors", total[TOTAL_ERRORS]);
+    ops_num(j, "tokens_in", total[TOTAL_TOKENS_IN]);
+    ops_num(j, "tokens_out", total[TOTAL_TOKENS_OUT]);
+    json_close(j);
+}
+
 static enum step health_json(struct exchange *x, const struct health *h, uint32_t waiting)
 {
     struct gateway *g = x->worker->gateway;
@@ -191,6 +210,7 @@ static enum step health_json(struct exchange *x, const struct health *h, uint32_
     json_close(&j);
     ops_int(&j, "queue", waiting);
     ops_int(&j, "inflight", h->exchanges);
+    put_totals(&j, g);
     json_key(&j, "checks");
     json_open(&j, '[');
     put_check(&j, "nodes", h->up > 0, "%u of %u up", h->up, h->total);

@@ -29,10 +29,17 @@ struct pulse_node *pulse_add_node(struct pulse *p, struct str name)
     return n;
 }
 
-static void add_totals(struct pulse *p, const struct meter *m)
+void pulse_totals(double *out, struct meter *const *meters, unsigned n)
 {
-    for (int i = 0; i < TOTAL_OF_METERS; i++)
-        p->total[i] += (double)atomic_load_explicit(&m->total[i], memory_order_relaxed);
+    for (int t = 0; t < TOTAL_OF_METERS; t++) {
+        out[t] = 0;
+        for (unsigned i = 0; i < n; i++)
+            out[t] += (double)atomic_load_explicit(&meters[i]->total[t], memory_order_relaxed);
+    }
+}
+
+static void add_times(struct pulse *p, const struct meter *m)
+{
     for (int i = 0; i < TIME_COUNT; i++)
         gist_add(&p->time[i], &m->time[i]);
 }
@@ -57,10 +64,9 @@ static void look_at_node(struct pulse_node *node, struct meter *const *meters, u
 
 void pulse_meters(struct pulse *p, struct meter *const *meters, unsigned n)
 {
-    for (int i = 0; i < TOTAL_OF_METERS; i++)
-        p->total[i] = 0;
+    pulse_totals(p->total, meters, n);
     for (unsigned i = 0; i < n; i++)
-        add_totals(p, meters[i]);
+        add_times(p, meters[i]);
     for (unsigned i = 0; n && i < p->nodes; i++)
         look_at_node(&p->node[i], meters, n);
 }

@@ -50,5 +50,7 @@ struct pulse {
 void pulse_clear(struct pulse *p, nsec wall);
 /* A node to be looked at, before pulse_meters; NULL when there are PULSE_NODES already. */
 struct pulse_node *pulse_add_node(struct pulse *p, struct str name);
+/* Totals alone, at this moment; out[TOTAL_OF_METERS]. Any thread, takes no lock. */
+void pulse_totals(double *out, struct meter *const *meters, unsigned n);
 /* Totals, times and nodes' times from all workers' meters. Any thread, takes no lock. */
 void pulse_meters(struct pulse *p, struct meter *const *meters, unsigned n);
