@@ -5,17 +5,17 @@
 #include "net/conn.h"
 
 static const struct command commands[] = {
-    {"serve",     "[FLAGS]",          "the gateway",                                                          cli_serve,    true },
-    { "demo",     "[FLAGS]",          "the same before three simulated nodes: a look without graphics cards", cli_demo,     true },
-    { "check",    "[FILE] [FLAGS]",   "the settings in force, each with where it comes from; mistakes",       cli_check,    true },
-    { "status",   "[FLAGS]",          "what a running gateway says about itself and its nodes",               cli_status,   true },
-    { "top",      "[--once] [FLAGS]", "the fleet at a glance, live; --once or --json for scripts",            cli_top,      true },
-    { "bench",    "[NAME] [FLAGS]",   "the promises, measured; `ollamamax bench help` lists the flags",       cli_bench,    false},
-    { "simnode",  "[FLAGS]",          "a simulated node; `ollamamax simnode help` lists the flags",           cli_simnode,  false},
-    { "simulate", "[FLAGS]",          "a trace through the scheduler on a virtual clock",                     cli_simulate, false},
-    { "version",  "",                 "the version",                                                          cli_version,  false},
-    { "settings", "",                 NULL,                                                                   cli_settings, false},
-    { NULL,       NULL,               NULL,                                                                   NULL,         false},
+    {"serve",     "[FLAGS]",           "the gateway",                                                          cli_serve,    true },
+    { "demo",     "[FLAGS]",           "the same before three simulated nodes: a look without graphics cards", cli_demo,     true },
+    { "check",    "[FILE] [FLAGS]",    "the settings in force, each with where it comes from; mistakes",       cli_check,    true },
+    { "status",   "[--ready] [FLAGS]", "what a running gateway says about itself and its nodes",               cli_status,   true },
+    { "top",      "[--once] [FLAGS]",  "the fleet at a glance, live; --once or --json for scripts",            cli_top,      true },
+    { "bench",    "[NAME] [FLAGS]",    "the promises, measured; `ollamamax bench help` lists the flags",       cli_bench,    false},
+    { "simnode",  "[FLAGS]",           "a simulated node; `ollamamax simnode help` lists the flags",           cli_simnode,  false},
+    { "simulate", "[FLAGS]",           "a trace through the scheduler on a virtual clock",                     cli_simulate, false},
+    { "version",  "",                  "the version",                                                          cli_version,  false},
+    { "settings", "",                  NULL,                                                                   cli_settings, false},
+    { NULL,       NULL,                NULL,                                                                   NULL,         false},
 };
 
 int main(int argc, char **argv)
