@@ -26,10 +26,10 @@ static enum fail dial(const struct addr *to, nsec patience, int *out_fd)
     return f;
 }
 
-static enum fail put_request(int fd, const struct place *p, const char *path)
+static enum fail put_request(int fd, const char *method, const struct place *p, const char *path)
 {
     struct text t = { 0 };
-    text_printf(&t, "GET %s%s HTTP/1.0\r\nHost: %s\r\n", p->prefix, path, p->host);
+    text_printf(&t, "%s %s%s HTTP/1.0\r\nHost: %s\r\n", method, p->prefix, path, p->host);
     if (*p->key)
         text_printf(&t, "Authorization: Bearer %s\r\n", p->key);
     text_put(&t, STR("\r\n"));
@@ -68,17 +68,28 @@ static enum fail drop_head(struct buf *answer, int *out_status)
     return OK;
 }
 
-enum fail ask_place(const struct place *p, const char *path, nsec patience, int *out_status, struct buf *out_body)
+static enum fail ask(const char *method, const struct place *p, const char *path, nsec patience, int *out_status,
+                     struct buf *out_body)
 {
     int fd;
     enum fail f = dial(&p->at, patience, &fd);
     if (f)
         return f;
-    f = put_request(fd, p, path);
+    f = put_request(fd, method, p, path);
     f = f ? f : take_all(fd, out_body);
     f = f ? f : drop_head(out_body, out_status);
     close(fd);
     return f;
+}
+
+enum fail ask_place(const struct place *p, const char *path, nsec patience, int *out_status, struct buf *out_body)
+{
+    return ask("GET", p, path, patience, out_status, out_body);
+}
+
+enum fail ask_delete(const struct place *p, const char *path, nsec patience, int *out_status, struct buf *out_body)
+{
+    return ask("DELETE", p, path, patience, out_status, out_body);
 }
 
 enum fail ask_get(const struct addr *to, const char *path, struct str key, nsec patience, int *out_status,

@@ -10,3 +10,4 @@ enum fail ask_get(const struct addr *to, const char *path, struct str key, nsec 
                   struct buf *out_body);
 /* The same to a place: `path` without its prefix. */
 enum fail ask_place(const struct place *p, const char *path, nsec patience, int *out_status, struct buf *out_body);
+enum fail ask_delete(const struct place *p, const char *path, nsec patience, int *out_status, struct buf *out_body);

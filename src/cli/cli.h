@@ -26,5 +26,6 @@ int cli_bench(int argc, char **argv);
 int cli_simulate(int argc, char **argv);
 int cli_status(int argc, char **argv);
 int cli_top(int argc, char **argv);
+int cli_cache(int argc, char **argv);
 int cli_version(int argc, char **argv);
 int cli_settings(int argc, char **argv);

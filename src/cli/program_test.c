@@ -140,6 +140,9 @@ static void misuse_ends_with_two(void **state)
     expect(2, "did you mean --workers?", "serve", "--wrokers", "2");
     expect(2, "--workers: workers: \"0\" is not within 1 and 64", "serve", "--workers", "0");
     expect(2, "this is no flag", "status", "word");
+    expect(2, "cache stats | flush", "cache");
+    expect(2, "cache stats | flush", "cache", "empty");
+    expect(2, "this is no flag", "cache", "stats", "word");
 }
 
 static void check_tells_values_and_mistakes(void **state)
@@ -155,6 +158,7 @@ static void check_tells_values_and_mistakes(void **state)
 static void nobody_to_ask_is_one(void **state)
 {
     expect(1, "no gateway answers at 127.0.0.1:9 (connection refused)", "status", "--listen", "127.0.0.1:9");
+    expect(1, "no gateway answers at http://127.0.0.1:9;", "cache", "flush", "--listen", "127.0.0.1:9");
     expect(1, "http://127.0.0.1:9: no gateway answers: connection refused", "top", "--once", "--url", "127.0.0.1:9");
 }
 
@@ -185,6 +189,11 @@ static void a_gateway_serves_and_ends(void **state)
     expect(0, "\nnobody  down", "top", "--once", "--url", listen);
     expect(0, "{\"health\":{\"status\":\"down\"", "top", "--json", "--listen", listen);
     expect(1, "top wants a terminal", "top", "--listen", listen);
+    expect(0, "answers kept                                                  0\n", "cache", "stats", "--url", listen);
+    expect(0, "0 answers forgotten\n", "cache", "flush", "model:nobody:7b", "--url", listen);
+    expect(0, "0 answers forgotten\n", "cache", "flush", "--listen", listen);
+    expect(1, "answered with 400: {\"error\":\"tag must be model:NAME or node:ID", "cache", "flush", "x&y", "--url",
+           listen);
     expect(1, owner, "serve", "--listen", listen);
 #if !defined(PLAIN_MEMORY) && !defined(__SANITIZE_THREAD__)
     assert_in_range(resident_bytes(c.pid), 1, MIB(12));
