@@ -6,7 +6,8 @@
  * 16 KiB. A piece over 8 KiB would waste half a block and is a malloc of its own. Rejected: growing blocks by doubling
  * (their sizes find no slab) and a first block of 16 KiB (all that an open stream may cost is 15 KB).
  *
- * With PLAIN_MEMORY every piece is a block of its own with its exact size, so sanitizers see each overrun. */
+ * With PLAIN_MEMORY, or memory.pools off, every piece is a block of its own with its exact size, so sanitizers see each
+ * overrun. */
 #include "base/arena.h"
 
 #include "base/slab.h"
@@ -62,13 +63,14 @@ static struct arena_block *own_block(size_t n)
     return b;
 }
 
-static void give_block(struct arena_block *b)
+static void give_block(const struct arena *a, struct arena_block *b)
 {
     if (b->kind != OWN) {
         slab_give(&pools[b->kind], &b);
         return;
     }
     atomic_fetch_sub_explicit(&own_bytes, (int64_t)b->bytes, memory_order_relaxed);
+    slab_tell(a, b->bytes, b, false);
     free(b);
 }
 
@@ -95,15 +97,13 @@ static void *take_own(struct arena *a, size_t n)
     b->next = a->blocks;
     a->blocks = b;
     a->bytes += n;
+    slab_tell(a, b->bytes, b, true);
     return b + 1;
 }
 
 void *arena_more(struct arena *a, size_t n)
 {
-#ifdef PLAIN_MEMORY
-    return take_own(a, n);
-#endif
-    if (n > PIECE_MAX)
+    if (n > PIECE_MAX || slab_is_plain())
         return take_own(a, n);
     enum block_kind kind = a->at || n > KIB(4) - sizeof(struct arena_block) ? FURTHER : FIRST;
     struct arena_block *b = pooled_block(kind);
@@ -134,7 +134,7 @@ void arena_done(struct arena *a)
 {
     for (struct arena_block *b = a->blocks, *next; b; b = next) {
         next = b->next;
-        give_block(b);
+        give_block(a, b);
     }
     arena_init(a);
 }

@@ -2,8 +2,8 @@
  *
  * Embedded in its owner (an exchange, a configuration). The first block is 4 KiB, further ones 16 KiB, from slabs that
  * all arenas share; a larger piece gets a block of its own from malloc. Not thread-safe: one owner, one worker at a
- * time. Failure: NULL; `failed` stays set, so a builder may ask once at its end. With PLAIN_MEMORY each piece is a
- * malloc. */
+ * time. Failure: NULL; `failed` stays set, so a builder may ask once at its end. With PLAIN_MEMORY, or
+ * slab_plain, each piece is a malloc. */
 #pragma once
 #include "base/str.h"
 #include "base/types.h"

@@ -58,7 +58,7 @@ struct slab_state {
 
 static struct slab_state states[SLABS_MAX];
 static pthread_mutex_t states_lock = PTHREAD_MUTEX_INITIALIZER;
-static void (*watcher)(const struct slab *s, const void *object, bool taken);
+static slab_watcher *watcher;
 #ifdef PLAIN_MEMORY
 #define LEAST_BYTES ((size_t)1)
 #define is_plain()  true
@@ -67,6 +67,17 @@ static void (*watcher)(const struct slab *s, const void *object, bool taken);
 static atomic_bool plain;
 #define is_plain()  atomic_load_explicit(&plain, memory_order_relaxed)
 #endif
+
+static atomic_bool watching;
+static _Atomic uint64_t takes, doomed;
+
+/* memory_strikes, of which the compiler may not make it a part of others, as another library could replace it. */
+static inline bool strikes(void)
+{
+    if (likely(!atomic_load_explicit(&watching, memory_order_relaxed)))
+        return false;
+    return atomic_fetch_add(&takes, 1) + 1 == atomic_load(&doomed);
+}
 
 /* --- counting --- */
 
@@ -270,7 +281,7 @@ static void *take_by_malloc(struct slab_state *st, unsigned no, size_t bytes)
     count_on(st, no, &w->misses);
     int64_t live = side_live(w);
     if (watcher && is_plain())
-        watcher(st->slab, object, true);
+        watcher(NULL, bytes, object, true);
     if (!is_plain() || no == SYS_NO_WORKER) {
         note_peak(st);
     } else if (live > w->most) { /* plain takes are frequent: look at other workers' counters only on a new high */
@@ -284,7 +295,7 @@ void *slab_take(struct slab *s)
 {
     struct slab_state *st = s->state;
     unsigned no = sys_worker_no();
-    if (memory_strikes())
+    if (strikes())
         return NULL;
     void *object = NULL;
     if (likely(!is_plain())) {
@@ -343,7 +354,7 @@ static void give_to_depot(struct slab_state *st, struct object *o)
 static void give_by_free(struct slab_state *st, unsigned no, void *object)
 {
     if (watcher)
-        watcher(st->slab, object, false);
+        watcher(NULL, st->slab->object_bytes, object, false);
     free(object);
     count_on(st, no, &st->sides[no].given);
     count_on(st, no, &st->sides[no].freed);
@@ -513,15 +524,18 @@ bool slab_is_plain(void)
     return is_plain();
 }
 
-void slab_watch(void (*seen)(const struct slab *s, const void *object, bool taken))
+void slab_watch(slab_watcher *seen)
 {
     watcher = seen;
 }
 
-/* --- failing on purpose --- */
+void slab_tell(const void *arena, size_t bytes, const void *object, bool taken)
+{
+    if (unlikely(watcher) && is_plain())
+        watcher(arena, bytes, object, taken);
+}
 
-static atomic_bool watching;
-static _Atomic uint64_t takes, doomed;
+/* --- failing on purpose --- */
 
 void memory_fail_at(uint64_t nth)
 {
@@ -537,7 +551,5 @@ uint64_t memory_takes(void)
 
 bool memory_strikes(void)
 {
-    if (likely(!atomic_load_explicit(&watching, memory_order_relaxed)))
-        return false;
-    return atomic_fetch_add(&takes, 1) + 1 == atomic_load(&doomed);
+    return strikes();
 }

@@ -41,9 +41,11 @@ void slab_trim_all(size_t keep_bytes);
 size_t slab_reap(void);
 void slab_plain(bool on);
 bool slab_is_plain(void);
-/* To record what is taken and given (benches): called for each, by whatever thread does it, while memory is plain. Set
- * before any other thread runs; NULL: nobody. */
-void slab_watch(void (*seen)(const struct slab *s, const void *object, bool taken));
+/* To record what is taken and given (benches): told of each object and of each piece of an arena, by whatever thread
+ * has it, while memory is plain. Set before any other thread runs; NULL: nobody. slab_tell: of what is no slab's. */
+typedef void slab_watcher(const void *arena, size_t bytes, const void *object, bool taken);
+void slab_watch(slab_watcher *seen);
+void slab_tell(const void *arena, size_t bytes, const void *object, bool taken);
 
 /* Tests: the nth allocation from now (1 = next) in any slab, arena, buffer or map fails, once; 0 = none. Counting takes
  * starts anew with each call (before the first call nothing is counted: production pays one branch). */

@@ -4,6 +4,7 @@
 #include "base/sys.h"
 #include "bench/cache_bench.h"
 #include "bench/failover.h"
+#include "bench/memory_bench.h"
 #include "bench/overhead.h"
 #include "bench/schedule.h"
 #include "cache/cache.h"
@@ -16,10 +17,11 @@ static const struct bench {
     const char *name, *help;
     enum fail (*run)(const struct bench_options *o, struct report *out);
 } benches[] = {
-    {"overhead",  "what the gateway adds to requests: time, CPU, memory; beside HAProxy and nginx", overhead_run   },
-    { "cache",    "hit ratios of the response cache on traces of keys, and several threads on it",  cache_bench_run},
-    { "schedule", "policies side by side, simulated and live, against what is promised of them",    schedule_run   },
-    { "failover", "8 simulated nodes under load, of which one dies, hangs, fails, and comes back",  failover_run   },
+    {"overhead",  "what the gateway adds to requests: time, CPU, memory; beside HAProxy and nginx", overhead_run    },
+    { "cache",    "hit ratios of the response cache on traces of keys, and several threads on it",  cache_bench_run },
+    { "schedule", "policies side by side, simulated and live, against what is promised of them",    schedule_run    },
+    { "failover", "8 simulated nodes under load, of which one dies, hangs, fails, and comes back",  failover_run    },
+    { "memory",   "what the pools of memory save, and that a request asks malloc for nothing",      memory_bench_run},
 };
 
 #define ROUNDS_USUAL 5

@@ -175,7 +175,12 @@ static enum fail run(struct way *w, const struct way_place *p, const char *file)
 {
     char state[320], log[320];
     char *argv[ARGUMENTS_MAX + 2] = { w->program };
-    char *env[] = { "PATH=/usr/bin:/bin", "NO_COLOR=1", state, NULL };
+    char *env[] = { "PATH=/usr/bin:/bin",
+                    "NO_COLOR=1",
+                    state,
+                    (char *)(uintptr_t)w->setting[0],
+                    (char *)(uintptr_t)w->setting[1],
+                    NULL };
     struct text filled[ARGUMENTS_MAX] = { 0 };
     enum fail f = OK;
 

@@ -19,8 +19,9 @@ struct way {
     char program[256]; /* its path; empty: not there, and not measured */
     char version[64];
     uint16_t port;
-    struct child child; /* none for the direct way */
-    nsec answered;      /* from its start to its first answer */
+    struct child child;     /* none for the direct way */
+    nsec answered;          /* from its start to its first answer */
+    const char *setting[2]; /* more of its environment, "NAME=value"; NULL: none */
 };
 /* Finds the program. */
 void way_find(struct way *w, enum way_id id, const struct way_place *p);

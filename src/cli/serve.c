@@ -8,6 +8,7 @@
 #include "cli/serve.h"
 #include "base/log.h"
 #include "base/slab.h"
+#include "bench/pool_trace.h"
 #include "cli/cli.h"
 #include "cli/greeting.h"
 #include "cli/notify.h"
@@ -165,6 +166,8 @@ static void prepare(struct serving *s, const struct config *c)
     signal(SIGPIPE, SIG_IGN);
     sys_raise_descriptors();
     slab_plain(!c->memory_pools);
+    if (sys_env(POOL_TRACE_VARIABLE))
+        pool_trace_write(sys_env(POOL_TRACE_VARIABLE)); /* `bench memory` listens */
     s->greeting.terminal = isatty(STDERR_FILENO) && !config_logs_json(c, true);
     s->greeting.has_key = c->admin_key.n > 0;
     config_log(c, isatty(STDERR_FILENO));

@@ -16,8 +16,8 @@
 #define LOOK_EVERY     MSEC(250)
 #define GIVE_EVERY     SECOND(5)
 #define GIVE_IN_NEED   SECOND(1)
-#define WORTH_TRIMMING MIB(1) /* malloc's own heap, which costs more than giving it some objects */
-#define MACHINE_SHORT  0.05   /* of the machine's memory available */
+#define WORTH_TRIMMING KIB(256) /* malloc keeps for itself what is less */
+#define MACHINE_SHORT  0.05     /* of the machine's memory available */
 #define MACHINE_GOOD   0.07
 
 size_t memory_limit(const struct gateway *g)

@@ -134,11 +134,15 @@ export async function simnode({ models = ['llama3.2'], listen = '127.0.0.1:0', .
 }
 
 // A gateway before these nodes (URLs or what simnode() gave), ready when all that are up have been looked at.
-export async function gateway(nodes, { flags = [], env, limits, up = nodes.length, learn = false } = {}) {
+// within: {enter, leave}, called around the start, as what this process is in the child will be in.
+export async function gateway(nodes, { flags = [], env, limits, within: place, up = nodes.length, learn = false } = {}) {
     const slots = (node) => (node.slots && !learn ? `,slots=${node.slots}` : '');
     const named = nodes.flatMap((node, i) => ['--node', `${node.url ?? node},name=n${i + 1}${slots(node)}`]);
-    const front = await run(['serve', '--listen', '127.0.0.1:0', '--health-interval', '200ms', '--inventory-ps', '200ms',
-        ...named, ...flags], { env, limits }).listening();
+    place?.enter();
+    const started = run(['serve', '--listen', '127.0.0.1:0', '--health-interval', '200ms', '--inventory-ps', '200ms',
+        ...named, ...flags], { env, limits });
+    place?.leave();
+    const front = await started.listening();
     front.nodes = async () => (await ask(`${front.url}/api/nodes/detailed`)).json.nodes;
     front.node = async (name) => (await front.nodes()).find((node) => node.id === name);
     front.metric = async (name, labels = '') => {
