@@ -6,6 +6,7 @@
  * list of interfaces. */
 #include "net/addr.h"
 
+#include "base/buf.h"
 #include "net/http_chars.h"
 
 #include <arpa/inet.h>
@@ -31,6 +32,8 @@ bool addr_eq(const struct addr *a, const struct addr *b)
 {
     if (a->any.sa_family != b->any.sa_family || addr_port(a) != addr_port(b))
         return false;
+    if (a->any.sa_family == AF_UNIX)
+        return strcmp(a->un.sun_path, b->un.sun_path) == 0;
     if (a->any.sa_family == AF_INET)
         return a->v4.sin_addr.s_addr == b->v4.sin_addr.s_addr;
     return IN6_ARE_ADDR_EQUAL(&a->v6.sin6_addr, &b->v6.sin6_addr) && a->v6.sin6_scope_id == b->v6.sin6_scope_id;
@@ -38,6 +41,8 @@ bool addr_eq(const struct addr *a, const struct addr *b)
 
 uint16_t addr_port(const struct addr *a)
 {
+    if (a->any.sa_family == AF_UNIX)
+        return 0;
     return ntohs(a->any.sa_family == AF_INET ? a->v4.sin_port : a->v6.sin6_port);
 }
 
@@ -45,6 +50,8 @@ uint16_t addr_port(const struct addr *a)
 
 size_t addr_host_text(const struct addr *a, char out[64])
 {
+    if (a->any.sa_family == AF_UNIX)
+        return (size_t)(put_str(out, STR("unix\0")) - out) - 1;
     bool four = a->any.sa_family == AF_INET;
     const void *bytes = four ? (const void *)&a->v4.sin_addr : (const void *)&a->v6.sin6_addr;
     assume(inet_ntop(a->any.sa_family, bytes, out, 64));
@@ -170,6 +177,12 @@ bool addr_authority(struct str text, struct str *out_host, struct str *out_port)
     struct str rest = str_drop(text, used);
     *out_port = str_drop(rest, 1);
     return !rest.n || (rest.p[0] == ':' && (!out_port->n || read_port(*out_port, &ignored)));
+}
+
+bool addr_unix(struct str path, struct addr *out)
+{
+    *out = (struct addr){ .un.sun_family = AF_UNIX };
+    return copy_z(path, out->un.sun_path, sizeof out->un.sun_path);
 }
 
 /* Listening */

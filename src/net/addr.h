@@ -5,12 +5,14 @@
 #include "base/str.h"
 #include <netinet/in.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 
 struct addr {
     union {
         struct sockaddr any;
         struct sockaddr_in v4;
         struct sockaddr_in6 v6;
+        struct sockaddr_un un; /* to be dialled only */
     };
 };
 bool addr_is_loopback(const struct addr *a); /* 127/8, ::1, ::ffff:127/8 */
@@ -21,6 +23,8 @@ size_t addr_text(const struct addr *a, char out[64]);
 size_t addr_host_text(const struct addr *a, char out[64]);
 /* A literal IPv4 or IPv6 address (brackets and a %scope allowed for v6) with this port. */
 bool addr_literal(struct str host, uint16_t port, struct addr *out);
+/* The socket with this path; false if it is too long. */
+bool addr_unix(struct str path, struct addr *out);
 /* What `listen` takes: "host:port", "host", "[v6]:port", "port" (of this machine only: 127.0.0.1), ":port" and "*:port"
  * (all addresses: [::]); host must be a literal, "localhost" (-> 127.0.0.1) or "*". A number alone is a port. */
 bool addr_listen(struct str text, uint16_t default_port, struct addr *out);

@@ -159,6 +159,8 @@ static enum fail dial_failure(int error)
 
 static socklen_t addr_bytes(const struct addr *a)
 {
+    if (a->any.sa_family == AF_UNIX)
+        return sizeof a->un;
     return a->any.sa_family == AF_INET6 ? sizeof a->v6 : sizeof a->v4;
 }
 
