@@ -6,6 +6,7 @@
  * that ends later calls resume(). A client is freed in one place, close_client(), and never while consume() is on the
  * stack above (pumping): then consume() does it. */
 #include "gateway/gateway_private.h"
+#include "gateway/socket.h"
 
 #define PIPELINE_MAX KIB(64)
 #define LINGER_TIME  SECOND(2)
@@ -57,6 +58,8 @@ static void close_client(struct client *c, bool reset)
 static void leave(struct client *c, bool reset)
 {
     reset |= c->x || conn_pending(&c->conn);
+    if (c->socket)
+        socket_free(&c->socket);
     if (c->x) {
         struct exchange *x = c->x;
         c->doomed = true;
@@ -152,6 +155,23 @@ static bool request_was_read(const struct client *c)
     return c->body.framing == BODY_NONE;
 }
 
+static void become_socket(struct client *c)
+{
+    c->state = CLIENT_SOCKET;
+    deadline(c, 0);
+    socket_open(c->socket);
+    if (c->draining)
+        socket_drain(c->socket);
+    if (!c->pumping)
+        resume(c);
+}
+
+void client_bow_out(struct client *c)
+{
+    socket_free(&c->socket);
+    linger(c);
+}
+
 void client_answered(struct client *c, bool whole)
 {
     c->x = NULL;
@@ -161,6 +181,10 @@ void client_answered(struct client *c, bool whole)
     c->served++;
     if (!whole) {
         client_doom(c);
+        return;
+    }
+    if (c->socket) {
+        become_socket(c);
         return;
     }
     if (!request_was_read(c) || !c->keep_alive || c->draining) {
@@ -412,6 +436,11 @@ static void consume(struct client *c, struct str in)
 {
     c->pumping = true;
     while (in.n && !c->doomed && c->state != CLIENT_LINGER) {
+        if (c->state == CLIENT_SOCKET) {
+            if (!socket_take(c->socket, in))
+                client_bow_out(c);
+            break;
+        }
         if (c->state == CLIENT_BUSY || must_read_first(c)) {
             keep_for_later(c, in);
             break;
@@ -501,6 +530,8 @@ static void drained(struct conn *conn)
         deadline(c, LINGER_TIME);
     else if (c->state == CLIENT_IDLE)
         resume(c);
+    else if (c->state == CLIENT_SOCKET)
+        socket_drained(c->socket);
     else if (c->x)
         attempt_resume(c->x);
 }
@@ -549,6 +580,8 @@ void clients_drain(struct worker *w)
             linger(c);
         else if (c->state == CLIENT_IDLE)
             close_client(c, false);
+        else if (c->state == CLIENT_SOCKET)
+            socket_drain(c->socket);
     }
 }
 

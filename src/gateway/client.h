@@ -1,19 +1,21 @@
 /* gateway/client.h - a client's connection: requests in, answers out, one exchange at a time, pipelined ones in order.
  *
- *     IDLE -> HEAD -> BODY -> BUSY -> (IDLE | LINGER | closed)
+ *     IDLE -> HEAD -> BODY -> BUSY -> (IDLE | SOCKET | LINGER | closed)
  *
  * IDLE holds no buffer. BUSY keeps watching: a FIN or reset from the client cancels its exchange at once. LINGER reads
- * away what a refused request still sends, so that the client gets to read the refusal (RFC 9112 section 9.6). */
+ * away what a refused request still sends, so that the client gets to read the refusal (RFC 9112 section 9.6). SOCKET:
+ * all that comes is a WebSocket's (gateway/socket.h). */
 #pragma once
 #include "gateway/exchange.h"
 
-enum client_state { CLIENT_IDLE, CLIENT_HEAD, CLIENT_BODY, CLIENT_BUSY, CLIENT_LINGER };
+enum client_state { CLIENT_IDLE, CLIENT_HEAD, CLIENT_BODY, CLIENT_BUSY, CLIENT_SOCKET, CLIENT_LINGER };
 struct client {
     struct conn conn;
     struct worker *worker;
     struct list link; /* worker->clients */
     struct list due;  /* worker->due */
     struct exchange *x;
+    struct socket *socket; /* of one that is becoming a WebSocket, or is one */
     enum client_state state;
     bool keep_alive, http10, head_request, chunked, loopback, doomed, pumping, draining, held;
     unsigned served;
@@ -40,6 +42,8 @@ void clients_drain(struct worker *w);
 void clients_close_all(struct worker *w);
 /* Closes from the loop, and cancels what runs: for failures noticed inside a call of the exchange's. */
 void client_doom(struct client *c);
+/* What is pending goes out, then the connection ends. From the loop, or from what client.c has called. */
+void client_bow_out(struct client *c);
 /* The exchange is over; `whole`: the answer went out completely, so the connection may carry another. */
 void client_answered(struct client *c, bool whole);
 extern const struct sink_ops client_sink;

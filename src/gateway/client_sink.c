@@ -57,7 +57,7 @@ static char *put_cache(char *at, const struct exchange *x)
 
 static bool status_has_no_body(int status)
 {
-    return status == 204 || status == 304;
+    return status == 101 || status == 204 || status == 304;
 }
 
 static char *put_framing(char *at, struct client *c, const struct exchange *x)

@@ -55,6 +55,10 @@ struct sink_ops {
 };
 enum { BREAK_CLEAN /* between records */, BREAK_INSIDE /* inside a record: only closing tells the truth */ };
 
+/* What a client says who wants its connection to become a WebSocket (RFC 6455 section 4.1). */
+struct offer {
+    struct str upgrade, connection, key, version, protocols;
+};
 struct client;
 struct node_conn;
 struct follower;
@@ -85,6 +89,7 @@ struct exchange {
         struct str forward; /* header lines that go on to nodes, "Name: value\r\n"... */
         struct str body;    /* whole; in the arena or in body_buf */
         struct buf body_buf;
+        const struct offer *offer; /* NULL: none */
         struct control control;    /* what it wants of the cache */
         size_t counted;            /* of it towards limits.bodies */
         size_t due;                /* booked with memory_takes_body, and not all there yet */

@@ -167,6 +167,25 @@ static void keep_fields(struct exchange *x, const struct http_head *h, const cha
         x->in.loopback = false;
 }
 
+/* The value of a field, in the copy of the head. */
+static struct str copied(const struct http_head *h, enum header_id id, const char *from, const char *to)
+{
+    struct str value = http_get(h, id);
+
+    return value.p ? (struct str){ to + (value.p - from), value.n } : STR_NONE;
+}
+
+static void keep_offer(struct exchange *x, const struct http_head *h, const char *from, const char *to)
+{
+    struct offer *o = http_has(h, H_UPGRADE) ? arena_take(&x->arena, sizeof *o) : NULL;
+
+    if (o)
+        *o = (struct offer){ copied(h, H_UPGRADE, from, to), copied(h, H_CONNECTION, from, to),
+                             copied(h, H_SEC_WEBSOCKET_KEY, from, to), copied(h, H_SEC_WEBSOCKET_VERSION, from, to),
+                             copied(h, H_SEC_WEBSOCKET_PROTOCOL, from, to) };
+    x->in.offer = o;
+}
+
 static struct str head_bytes(const struct http_head *h)
 {
     const char *end = h->target.p + h->target.n;
@@ -193,11 +212,26 @@ enum fail forward_take_request(struct exchange *x, const struct http_head *h)
     x->in.slash = h->path.n > 1 && h->path.p[h->path.n - 1] == '/';
     x->in.query = moved(h->query, head, copy.p);
     keep_fields(x, h, head.p, copy.p);
+    keep_offer(x, h, head.p, copy.p);
     x->in.forward = lines_that_go_on(&x->arena, h, kept_from_nodes);
     if (!plain_token(x->in.request_id, RECORD_REQUEST - 1))
         x->in.request_id = made_request_id(x);
     if (!trace_is_valid(x->in.traceparent))
         x->in.traceparent = made_trace(x);
+    return x->arena.failed ? FAIL_no_memory : OK;
+}
+
+enum fail forward_take_message(struct exchange *x, struct str path)
+{
+    struct str query = path;
+
+    x->in.method = M_POST;
+    x->in.path = route_tidy(&x->arena, str_cut(&query, '?'));
+    x->in.query = query;
+    x->in.content_type = STR("application/json");
+    x->in.forward = STR("Content-Type: application/json\r\nAccept: */*\r\n");
+    x->in.request_id = made_request_id(x);
+    x->in.traceparent = made_trace(x);
     return x->arena.failed ? FAIL_no_memory : OK;
 }
 

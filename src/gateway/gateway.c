@@ -2,6 +2,7 @@
 #include "base/log.h"
 #include "gateway/flight.h"
 #include "gateway/gateway_private.h"
+#include "gateway/socket.h"
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,10 +16,14 @@ static void pools_init(void)
     task_pools_init();
     fanout_pools_init();
     flight_pools_init();
+    socket_pools_init();
+    socket_call_pools_init();
 }
 
 static void pools_done(void)
 {
+    socket_call_pools_done();
+    socket_pools_done();
     flight_pools_done();
     fanout_pools_done();
     probe_pools_done();
@@ -69,7 +74,9 @@ struct gateway *gateway_new(const struct gateway_parts *parts)
     blob_places_init(&g->blobs);
     make_instance(g);
     make_refusal(g);
-    if (lookup_open(g)) {
+    if (!lookup_open(g))
+        g->feed = feed_new(g);
+    if (!g->feed) {
         gateway_free(&g);
         return NULL;
     }
@@ -104,6 +111,7 @@ void gateway_free(struct gateway **at)
     for (unsigned i = 0; i < g->workers; i++)
         worker_free(&g->worker[i]);
     lookout_free(&g->lookout);
+    feed_free(&g->feed);
     lookup_close(g);
     settings_free_all(g);
     pthread_mutex_destroy(&g->settings_lock);

@@ -32,6 +32,7 @@ struct gateway {
     void (*on_record)(const struct record *r, void *arg);
     void *on_record_arg;
     struct lookout *lookout;
+    struct feed *feed;
     static_file_find *page;
     struct cache *cache;
     pthread_mutex_t resize_lock; /* the cache gets one size at a time */
@@ -120,6 +121,8 @@ enum step body_unpack(struct exchange *x);
 
 /* forward.c */
 enum fail forward_take_request(struct exchange *x, const struct http_head *h); /* fills x->in */
+/* The same of what was asked in a message that has no head: a POST of JSON. `path` lies in the arena. */
+enum fail forward_take_message(struct exchange *x, struct str path);
 /* The head of the request to the lease's node. In the arena; empty when memory is out. */
 struct str forward_request_head(struct exchange *x);
 /* Lines of a node's answer that go on to the client; sets out.content_type. */

@@ -8,6 +8,7 @@
 #include "gateway/lookout.h"
 #include "base/log.h"
 #include "base/map.h"
+#include "gateway/frames.h"
 #include "gateway/gateway_private.h"
 #include "gateway/ops.h"
 #include "gateway/receivers.h"
@@ -31,6 +32,7 @@ struct lookout {
     struct pulse pulse;
     struct alert_values values;
     struct alert_event event[ALERT_EVENTS];
+    struct frames *frames;
     char *history_file; /* NULL: none */
     nsec saved;
     struct { /* the file being written */
@@ -264,6 +266,22 @@ static void tell(const struct alert_event *e)
         log_warn("alert %s: %s", e->alert.name, e->alert.message);
 }
 
+/* What dashboards are told is made only while somebody looks at one. */
+static void publish(struct lookout *l, struct fleet_snapshot *s, nsec now, nsec wall)
+{
+    struct gateway *g = l->first->gateway;
+    struct sight sight = { g, s, &l->pulse, l->history, l->alerts, l->requests, l->memory_limit, now, wall };
+    struct bulletin *b;
+
+    if (!feed_wanted(g->feed, now) || !fleet_snapshot_serves(g->fleet, s))
+        return;
+    b = bulletin_new(feed_next_number(g->feed), now);
+    if (b && !frames_write(l->frames, b, &sight))
+        feed_publish(g->feed, b);
+    else
+        bulletin_unref(&b);
+}
+
 static void look(struct lookout *l)
 {
     struct gateway *g = l->first->gateway;
@@ -288,6 +306,7 @@ static void look(struct lookout *l)
         see_metrics(l, s, now);
     }
     events = alerts_evaluate(l->alerts, now, wall, &l->values, l->event);
+    publish(l, s, now, wall);
     fleet_snapshot_free(&s);
     for (unsigned i = 0; i < events; i++)
         tell(&l->event[i]);
@@ -336,10 +355,11 @@ static bool make_parts(struct lookout *l, unsigned workers, const char *history_
     l->history = history_new();
     l->signals = signals_new();
     l->alerts = alerts_new(worker_settings(l->first)->alerts_repeat);
+    l->frames = frames_new();
     l->receivers = receivers_new(l->first);
     l->watch = watch_new();
     l->history_file = history_file && !memory_strikes() ? strdup(history_file) : NULL;
-    return l->requests && l->history && l->signals && l->alerts && l->receivers && l->watch &&
+    return l->requests && l->history && l->signals && l->alerts && l->frames && l->receivers && l->watch &&
            (l->history_file || !history_file);
 }
 
@@ -385,6 +405,7 @@ void lookout_free(struct lookout **at)
     receivers_free(&l->receivers);
     watch_free(&l->watch);
     text_free(&l->page);
+    frames_free(&l->frames);
     free(l->history_file);
     free(l);
 }

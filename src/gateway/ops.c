@@ -30,41 +30,46 @@ static bool is_configured_host(struct str list, struct str host)
     return false;
 }
 
-static bool host_is_ours(const struct exchange *x)
+static bool host_is_ours(const struct gateway_settings *settings, const struct asker *by)
 {
-    struct str host = host_alone(x->in.host);
+    struct str host = host_alone(by->host);
     struct addr a;
 
-    if (str_eq_nocase(host, STR("localhost")) || is_configured_host(x->settings->hosts, host))
+    if (str_eq_nocase(host, STR("localhost")) || is_configured_host(settings->hosts, host))
         return true;
     return addr_literal(host, 0, &a) && addr_is_loopback(&a);
 }
 
-static bool origin_is_ours(const struct exchange *x)
+static bool origin_is_ours(const struct asker *by)
 {
     ssize_t at;
 
-    if (!x->in.origin.n)
+    if (!by->origin.n)
         return true;
-    at = str_find(x->in.origin, STR("://"));
-    return at > 0 && str_eq_nocase(str_drop(x->in.origin, (size_t)at + 3), x->in.host);
+    at = str_find(by->origin, STR("://"));
+    return at > 0 && str_eq_nocase(str_drop(by->origin, (size_t)at + 3), by->host);
 }
 
-static bool has_key(const struct exchange *x)
+static bool has_key(struct str key, struct str given)
 {
-    struct str key = x->settings->admin_key, given = x->in.authorization;
-
     if (!key.n || !str_starts_nocase(given, STR("bearer ")))
         return false;
     given = str_trim_blank(str_drop(given, 7));
     return given.n == key.n && CRYPTO_memcmp(given.p, key.p, key.n) == 0;
 }
 
+bool ops_may(const struct gateway_settings *settings, const struct asker *by)
+{
+    if (has_key(settings->admin_key, by->authorization))
+        return true;
+    return !settings->admin_key.n && by->loopback && host_is_ours(settings, by) && origin_is_ours(by);
+}
+
 bool ops_allowed(const struct exchange *x)
 {
-    if (has_key(x))
-        return true;
-    return !x->settings->admin_key.n && x->in.loopback && host_is_ours(x) && origin_is_ours(x);
+    struct asker by = { x->in.loopback, x->in.host, x->in.origin, x->in.authorization };
+
+    return ops_may(x->settings, &by);
 }
 
 static bool changes(const struct exchange *x)
@@ -145,11 +150,18 @@ static enum step word(struct exchange *x, bool good, struct str yes, struct str 
 }
 
 struct health {
-    const char *status; /* healthy, degraded, down */
+    struct str status;
     bool ready;
     uint32_t total, up;
     unsigned exchanges;
 };
+
+struct str ops_status(const struct gateway *g, const struct fleet_snapshot *s)
+{
+    if (!s->up || g->draining)
+        return STR("down");
+    return s->up < s->n ? STR("degraded") : STR("healthy");
+}
 
 static struct health health_of(struct exchange *x, const struct fleet_snapshot *s)
 {
@@ -157,7 +169,7 @@ static struct health health_of(struct exchange *x, const struct fleet_snapshot *
     struct health h = { .total = s->n, .up = s->up };
 
     h.ready = s->up > 0 && !g->draining;
-    h.status = !h.ready ? "down" : s->up < s->n ? "degraded" : "healthy";
+    h.status = ops_status(g, s);
     for (uint32_t i = 0; i < s->n; i++)
         h.exchanges += s->node[i].inflight;
     return h;
@@ -200,7 +212,7 @@ static enum step health_json(struct exchange *x, const struct health *h, uint32_
     struct json_out j = { .to = &t };
 
     json_open(&j, '{');
-    ops_str(&j, "status", str_of(h->status));
+    ops_str(&j, "status", h->status);
     ops_str(&j, "version", STR(OLLAMAMAX_VERSION));
     ops_num(&j, "uptime_s", (double)((loop_wall(x->worker->loop) - g->started_wall) / MSEC(100)) / 10);
     json_key(&j, "nodes");
@@ -320,7 +332,8 @@ static enum step (*const by_route[ROUTE_COUNT])(struct exchange *x) = {
     [ROUTE_alerts] = ops_alerts,     [ROUTE_alerts_test] = ops_alerts_test,
     [ROUTE_silences] = ops_silences, [ROUTE_silence] = ops_silence,
     [ROUTE_explain] = ops_explain,   [ROUTE_queue] = ops_queue,
-    [ROUTE_cache] = ops_cache,
+    [ROUTE_cache] = ops_cache,       [ROUTE_events] = ops_events,
+    [ROUTE_ws] = socket_enter,
 };
 
 enum step ops_enter(struct exchange *x)

@@ -11,6 +11,14 @@ void ops_int(struct json_out *j, const char *key, int64_t value);
 void ops_bool(struct json_out *j, const char *key, bool value);
 /* A parameter of the query, decoded into the arena; empty if it is absent or cannot be decoded. */
 struct str ops_parameter(struct exchange *x, struct str name);
+/* "healthy", "degraded", "down". */
+struct str ops_status(const struct gateway *g, const struct fleet_snapshot *s);
+/* May who asks so see and change operations? */
+struct asker {
+    bool loopback;
+    struct str host, origin, authorization;
+};
+bool ops_may(const struct gateway_settings *settings, const struct asker *by);
 /* A snapshot of the fleet, or NULL after the failure has been answered into *step. */
 struct fleet_snapshot *ops_snapshot(struct exchange *x, enum step *step);
 /* The same with what the nodes do with their models. */
@@ -32,6 +40,10 @@ enum step ops_alerts(struct exchange *x);      /* GET /api/alerts */
 enum step ops_alerts_test(struct exchange *x); /* POST /api/alerts/test */
 enum step ops_silences(struct exchange *x);    /* POST /api/alerts/silences */
 enum step ops_silence(struct exchange *x);     /* DELETE /api/alerts/silences/{id} */
+/* events.c */
+enum step ops_events(struct exchange *x); /* GET /api/events */
+/* socket.c */
+enum step socket_enter(struct exchange *x); /* GET /ws */
 /* page.c */
 enum step page_enter(struct exchange *x); /* GET /dashboard, /dashboard/... */
 /* ops_cache.c */

@@ -1,113 +1,14 @@
 /* Nodes and models as operators see and change them. Changes made here are gone after a restart, and the answers say
  * so. */
-#include "base/stamp.h"
+#include "gateway/node_json.h"
 #include "gateway/ops.h"
-#include <math.h>
 
 /* ---- showing ----------------------------------------------------------------------------------------------------- */
 
-static void put_time(struct json_out *j, const char *key, const struct exchange *x, nsec moment)
+static struct node_shown shown_now(const struct exchange *x)
 {
-    char text[36];
-    nsec wall = loop_wall(x->worker->loop) - (worker_now(x->worker) - moment);
-
-    json_key(j, key);
-    if (moment)
-        json_put_str(j, (struct str){ text, stamp_rfc3339(wall, text) });
-    else
-        json_put_null(j);
-}
-
-static void put_brief(struct json_out *j, const struct node_view *n)
-{
-    ops_str(j, "id", n->name);
-    ops_str(j, "url", n->url);
-    ops_str(j, "kind", node_kind_name(n->kind));
-    ops_str(j, "state", node_state_name(n->state));
-    ops_num(j, "weight", n->weight);
-    ops_int(j, "inflight", n->inflight);
-    json_key(j, "slots");
-    if (n->slots >= 0)
-        json_put_i64(j, n->slots);
-    else
-        json_put_null(j); /* not told and not configured */
-    if (n->context)
-        ops_int(j, "context", n->context);
-    ops_bool(j, "simulated", n->simulated);
-}
-
-static const struct inventory_model *resident(const struct node_view *n, struct str key)
-{
-    for (uint32_t i = 0; i < n->loaded; i++)
-        if (str_eq(n->resident[i].key, key))
-            return &n->resident[i];
-    return NULL;
-}
-
-static void put_rate(struct json_out *j, const char *key, double rate)
-{
-    ops_num(j, key, rate > 0 ? round(rate * 10) / 10 : INFINITY); /* not learnt yet: null */
-}
-
-/* What requests have shown of it. */
-static void put_serves(struct json_out *j, const struct node_serves *s)
-{
-    json_key(j, "slots");
-    if (s->slots)
-        json_put_u64(j, s->slots);
-    else
-        json_put_null(j);
-    ops_int(j, "inflight", s->inflight);
-    put_rate(j, "prefill_tps", s->rates.prefill);
-    put_rate(j, "decode_tps", s->rates.decode);
-    put_rate(j, "load_bps", s->rates.load);
-    ops_str(j, "breaker", str_of(breaker_name(s->breaker)));
-}
-
-static void put_model(struct json_out *j, const struct node_view *n, const struct inventory_model *m)
-{
-    const struct node_serves *serves = node_view_serves(n, m->hash);
-    const struct inventory_model *r = resident(n, m->key);
-
-    json_open(j, '{');
-    ops_str(j, "name", m->show);
-    ops_str(j, "digest", m->digest);
-    ops_bool(j, "loaded", r != NULL);
-    ops_int(j, "size", (int64_t)(r ? r->size : m->size));
-    ops_int(j, "size_vram", r ? (int64_t)r->size_vram : 0);
-    if (r && r->expires) {
-        char text[36];
-        ops_str(j, "expires_at", (struct str){ text, stamp_rfc3339(r->expires, text) });
-    }
-    if (serves)
-        put_serves(j, serves);
-    json_close(j);
-}
-
-static void put_detailed(struct json_out *j, const struct exchange *x, const struct node_view *n)
-{
-    ops_str(j, "version", n->version);
-    ops_str(j, "breaker", str_of(breaker_name(n->breaker)));
-    ops_str(j, "labels", n->labels);
-    ops_int(j, "requests", (int64_t)n->requests);
-    ops_int(j, "errors", (int64_t)n->errors);
-    put_time(j, "state_since", x, n->state_since);
-    put_time(j, "last_seen", x, n->last_seen);
-    json_key(j, "last_error");
-    if (n->last_error_at) {
-        json_open(j, '{');
-        ops_str(j, "code", fail_name(n->last_error));
-        ops_str(j, "text", n->last_error_text);
-        put_time(j, "at", x, n->last_error_at);
-        json_close(j);
-    } else {
-        json_put_null(j);
-    }
-    json_key(j, "models");
-    json_open(j, '[');
-    for (uint32_t i = 0; i < n->models; i++)
-        put_model(j, n, &n->model[i]);
-    json_close(j);
+    return (struct node_shown){ worker_now(x->worker), loop_wall(x->worker->loop),
+                                lookout_history(x->worker->gateway->lookout) };
 }
 
 static enum step list_nodes(struct exchange *x, bool detailed)
@@ -116,6 +17,7 @@ static enum step list_nodes(struct exchange *x, bool detailed)
     struct fleet_snapshot *s = detailed ? ops_snapshot_whole(x, &step) : ops_snapshot(x, &step);
     struct text t = { 0 };
     struct json_out j = { .to = &t };
+    struct node_shown now = shown_now(x);
 
     if (!s)
         return step;
@@ -124,9 +26,9 @@ static enum step list_nodes(struct exchange *x, bool detailed)
     json_open(&j, '[');
     for (uint32_t i = 0; i < s->n; i++) {
         json_open(&j, '{');
-        put_brief(&j, &s->node[i]);
+        node_json_brief(&j, &s->node[i]);
         if (detailed)
-            put_detailed(&j, x, &s->node[i]);
+            node_json_detailed(&j, &s->node[i], &now);
         json_close(&j);
     }
     json_close(&j);
@@ -150,13 +52,14 @@ static enum step show_node(struct exchange *x, struct str name, int status)
     const struct node_view *n = s ? named(s, name) : NULL;
     struct text t = { 0 };
     struct json_out j = { .to = &t };
+    struct node_shown now = shown_now(x);
 
     if (!s)
         return step;
     if (n) {
         json_open(&j, '{');
-        put_brief(&j, n);
-        put_detailed(&j, x, n);
+        node_json_brief(&j, n);
+        node_json_detailed(&j, n, &now);
         if (x->in.method != M_GET && x->in.method != M_HEAD)
             ops_str(&j, "note", STR("changes made here are gone after a restart; the configuration file keeps them"));
         json_close(&j);
@@ -372,7 +275,7 @@ static void put_holders(struct json_out *j, const struct fleet_snapshot *s, stru
             if (str_eq(s->node[i].model[m].key, key)) {
                 json_open(j, '{');
                 ops_str(j, "id", s->node[i].name);
-                ops_bool(j, "loaded", resident(&s->node[i], key) != NULL);
+                ops_bool(j, "loaded", node_view_resident(&s->node[i], key) != NULL);
                 json_close(j);
             }
     json_close(j);

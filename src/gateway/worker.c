@@ -68,6 +68,7 @@ void worker_maybe_drained(struct worker *w)
 static void begin_drain(struct worker *w)
 {
     w->draining = true;
+    feed_end(w);
     clients_drain(w);
     loop_timer_set(w->loop, &w->drain_timer, worker_now(w) + worker_settings(w)->drain_grace);
     worker_maybe_drained(w);
@@ -251,6 +252,7 @@ struct worker *worker_new(struct gateway *g, unsigned no)
     pthread_mutex_init(&w->handoff.lock, NULL);
     w->handoff.mail.deliver = handed_over;
     w->control.deliver = told;
+    feed_seat_init(&w->feed);
     w->due_timer.fire = due_timer_fired;
     w->fleet_timer.fire = fleet_timer_fired;
     w->tidy_timer.fire = tidy;
@@ -285,7 +287,8 @@ void worker_close(struct worker *w)
 /* Others post as long as they run, also to a loop that has stopped already; such mail finds everything over. */
 void worker_last_mails(struct worker *w)
 {
-    while (mail_is_posted(&w->control) || mail_is_posted(&w->handoff.mail) || w->ghosts) {
+    while (mail_is_posted(&w->control) || mail_is_posted(&w->handoff.mail) || mail_is_posted(&w->feed.mail) ||
+           w->ghosts) {
         loop_stop(w->loop);
         loop_run(w->loop, NULL, NULL);
     }

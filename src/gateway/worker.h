@@ -2,6 +2,7 @@
  * says so. */
 #pragma once
 #include "fleet/fleet.h"
+#include "gateway/feed.h"
 #include "gateway/settings.h"
 #include "net/conn.h"
 #include "net/http_body.h"
@@ -37,6 +38,7 @@ struct worker {
     struct tls_context *tls; /* towards nodes; made on first use */
     struct handoff handoff;
     struct mail control; /* CONTROL_ bits */
+    struct feed_seat feed;
 
     struct list clients;
     _Atomic unsigned n_clients; /* read by the accepting worker */

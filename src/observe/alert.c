@@ -375,6 +375,18 @@ unsigned alerts_firing(struct alerts *a, struct alert *out, unsigned most)
     return n;
 }
 
+void alerts_each(struct alerts *a, void (*visit)(const struct alert *alert, void *arg), void *arg)
+{
+    struct alert alert;
+    pthread_mutex_lock(&a->lock);
+    for (unsigned i = 0; i < ALERTS_MOST; i++)
+        if (a->slot[i].key && a->slot[i].state != ALERT_INACTIVE) {
+            alert_of_slot(a, &a->slot[i], &alert);
+            visit(&alert, arg);
+        }
+    pthread_mutex_unlock(&a->lock);
+}
+
 void alerts_each_rule(struct alerts *a, void (*visit)(struct str name, unsigned firing, void *arg), void *arg)
 {
     unsigned firing[ALERT_RULES_MOST] = { 0 };

@@ -100,6 +100,8 @@ unsigned alerts_evaluate(struct alerts *a, nsec now, nsec wall, const struct ale
 unsigned alerts_firing(struct alerts *a, struct alert *out, unsigned most);
 /* An alert that nothing has caused, to see whether receivers get it. */
 void alert_for_test(struct alert *out, nsec wall);
+/* Each that is pending, firing or resolved, in no order; under the lock. */
+void alerts_each(struct alerts *a, void (*visit)(const struct alert *alert, void *arg), void *arg);
 /* How many alerts of each rule fire. */
 void alerts_each_rule(struct alerts *a, void (*visit)(struct str name, unsigned firing, void *arg), void *arg);
 
@@ -118,6 +120,13 @@ bool alerts_unsilence(struct alerts *a, uint64_t id);
 /* ---- as JSON ----------------------------------------------------------------------------------------------------- */
 /* Two members of GET /api/alerts: "alerts":[...],"silences":[...]; firing ones first, then pending, then resolved. */
 void alerts_json(struct alerts *a, struct json_out *j);
+/* What an alert is known by: "node_down:gpu1:". */
+#define ALERT_ID (3 * ALERT_NAME)
+struct str alert_id(const struct alert *a, char out[ALERT_ID]);
+/* Differs when a silence has come or gone. */
+uint64_t alerts_silences_mark(struct alerts *a);
+/* All silences, as an array. */
+void alerts_put_silences(struct alerts *a, struct json_out *j);
 /* One alert:
  * {"id","name","state","severity","since","value","threshold","unit"?,"message","labels":{"node"?,"model"?,...},
  * "fired","ended","silenced_until"} */

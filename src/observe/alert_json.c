@@ -130,17 +130,17 @@ static void put_labels(struct json_out *j, const struct alert *a)
         put_label(j, a->label[i].name, a->label[i].value);
 }
 
-static void put_id(struct json_out *j, const struct alert *a)
+struct str alert_id(const struct alert *a, char out[ALERT_ID])
 {
-    char id[3 * ALERT_NAME];
-    int n = snprintf(id, sizeof id, "%s:%s:%s", a->name, a->node, a->model);
-    record_json_text(j, "id", (struct str){ id, (size_t)n });
+    int n = snprintf(out, ALERT_ID, "%s:%s:%s", a->name, a->node, a->model);
+    return (struct str){ out, (size_t)n };
 }
 
 void alert_json(struct json_out *j, const struct alert *a)
 {
     json_open(j, '{');
-    put_id(j, a);
+    char id[ALERT_ID];
+    record_json_text(j, "id", alert_id(a, id));
     record_json_text(j, "name", str_of(a->name));
     record_json_text(j, "state", str_of(states[a->state]));
     record_json_text(j, "severity", str_of(severities[a->severity]));
@@ -174,7 +174,6 @@ static void put_state(struct alerts *a, struct json_out *j, enum alert_state sta
 
 static void put_silences(struct alerts *a, struct json_out *j)
 {
-    json_key(j, "silences");
     json_open(j, '[');
     for (unsigned i = 0; i < a->silences; i++) {
         struct alert_silence s = a->silence[i];
@@ -182,6 +181,21 @@ static void put_silences(struct alerts *a, struct json_out *j)
         alert_silence_json(j, &s);
     }
     json_close(j);
+}
+
+uint64_t alerts_silences_mark(struct alerts *a)
+{
+    pthread_mutex_lock(&a->lock);
+    uint64_t mark = a->next_silence << 8 | a->silences;
+    pthread_mutex_unlock(&a->lock);
+    return mark;
+}
+
+void alerts_put_silences(struct alerts *a, struct json_out *j)
+{
+    pthread_mutex_lock(&a->lock);
+    put_silences(a, j);
+    pthread_mutex_unlock(&a->lock);
 }
 
 void alerts_json(struct alerts *a, struct json_out *j)
@@ -193,6 +207,7 @@ void alerts_json(struct alerts *a, struct json_out *j)
     put_state(a, j, ALERT_PENDING);
     put_state(a, j, ALERT_RESOLVED);
     json_close(j);
+    json_key(j, "silences");
     put_silences(a, j);
     pthread_mutex_unlock(&a->lock);
 }

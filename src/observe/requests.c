@@ -166,7 +166,7 @@ struct found {
 struct newest {
     struct buf block;
     struct found *found;
-    unsigned n, most;
+    unsigned n, most, met;
 };
 
 static void sink(struct newest *h, unsigned at)
@@ -185,6 +185,7 @@ static void sink(struct newest *h, unsigned at)
 
 static void keep(struct newest *h, struct found f)
 {
+    h->met++;
     if (h->n < h->most) {
         h->found[h->n++] = f;
         for (unsigned i = h->n / 2; h->n == h->most && i-- > 0;) /* a heap once it is full */
@@ -303,6 +304,35 @@ enum fail requests_render(struct requests *r, struct text *t, const struct reque
     json_close(&j);
     buf_free(&h.block);
     return t->failed;
+}
+
+struct span {
+    nsec from, until;
+};
+
+static bool ended_within(const struct kept *k, const void *wanted)
+{
+    const struct span *s = wanted;
+    nsec ended = k->record.wall + USEC(k->record.total_us);
+    return ended >= s->from && ended < s->until;
+}
+
+enum fail requests_put_ended(struct requests *r, struct json_out *j, nsec from, nsec until, unsigned most,
+                             unsigned *out_more)
+{
+    struct newest h;
+    struct span span = { from, until };
+    enum fail failed = find(r, &h, most, ended_within, &span);
+    *out_more = 0;
+    if (failed)
+        return failed;
+    *out_more = h.met - h.n;
+    json_open(j, '[');
+    for (unsigned i = 0; i < h.n; i++)
+        put_found(r, j, &h.found[i]);
+    json_close(j);
+    buf_free(&h.block);
+    return OK;
 }
 
 enum fail requests_render_one(struct requests *r, struct text *t, struct str id)

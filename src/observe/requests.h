@@ -57,6 +57,9 @@ struct requests_filter {
 bool requests_filter_status(struct requests_filter *f, struct str text);
 /* {"requests":[record,...]}, those that ended last first. Any thread. */
 enum fail requests_render(struct requests *r, struct text *t, const struct requests_filter *f);
+/* The same as one array, of those that ended within [from, until); *out_more: how many more there were than `most`. */
+enum fail requests_put_ended(struct requests *r, struct json_out *j, nsec from, nsec until, unsigned most,
+                             unsigned *out_more);
 /* One record by its id, the newest of that id; FAIL_no_such_object. */
 enum fail requests_render_one(struct requests *r, struct text *t, struct str id);
 /* A record as both show it, and as the dashboard reads it (web/src/feed.ts: RequestRecord). */

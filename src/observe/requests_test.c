@@ -90,6 +90,24 @@ static void filters(void **state)
     assert_false(requests_filter_status(&f, STR_NONE));
 }
 
+static void those_that_ended_within_a_second(void **state)
+{
+    struct text t = { 0 };
+    struct json_out j = { .to = &t };
+    unsigned more;
+    for (unsigned n = 1; n <= 7; n++)
+        put(n % 2, n, 200);
+    assert_int_equal(requests_put_ended(kept, &j, 0, NEVER, 3, &more), OK);
+    assert_int_equal(more, 4);
+    assert_true(str_find(text_str(&t), STR("\"req-7\"")) > 0 && str_find(text_str(&t), STR("\"req-4\"")) < 0);
+    text_free(&t);
+    t = (struct text){ 0 };
+    j = (struct json_out){ .to = &t };
+    assert_int_equal(requests_put_ended(kept, &j, 0, 1, 3, &more), OK);
+    assert_true(more == 0 && str_eq(text_str(&t), STR("[]")));
+    text_free(&t);
+}
+
 /* One busy worker gets all the room there is; the others' few remain as long as they are among the last. */
 static void the_last_ten_thousand(void **state)
 {
@@ -288,6 +306,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(newest_first_whoever_wrote_them, each_begin, each_end),
         cmocka_unit_test_setup_teardown(filters, each_begin, each_end),
+        cmocka_unit_test_setup_teardown(those_that_ended_within_a_second, each_begin, each_end),
         cmocka_unit_test_setup_teardown(the_last_ten_thousand, each_begin, each_end),
         cmocka_unit_test_setup_teardown(one_request_with_its_road, each_begin, each_end),
         cmocka_unit_test_setup_teardown(one_that_never_got_so_far, each_begin, each_end),

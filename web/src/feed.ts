@@ -263,6 +263,7 @@ export interface NodeFrame {
 export interface AlertFrame {
   type: 'alert';
   alert?: Alert;
+  removed?: string;
   silences?: Silence[];
 }
 export interface RequestFrame {

@@ -135,7 +135,9 @@ export function applied(s: State, frame: Frame): Partial<State> {
       return frame.node ? { nodes: put(s.nodes, frame.node, (n) => n.id === frame.node?.id) } : {};
     case 'alert':
       return {
-        alerts: frame.alert ? put(s.alerts, frame.alert, (a) => a.id === frame.alert?.id) : s.alerts,
+        alerts: frame.alert
+          ? put(s.alerts, frame.alert, (a) => a.id === frame.alert?.id)
+          : s.alerts?.filter((a) => a.id !== frame.removed),
         silences: frame.silences ?? s.silences,
       };
     case 'request':
