@@ -129,9 +129,14 @@ bool breaker_take_probe(struct breaker *b, nsec now)
     return probe;
 }
 
-/* Answers that were under way when it opened are counted, and change nothing (unless a probe is out: they cannot be
- * told from it, and say the same). */
-bool breaker_learn(struct breaker *b, bool good, nsec now, uint64_t chance)
+/* In trial nobody is sent but the probe, so that what was begun since is it. */
+static bool is_probe(const struct breaker *b, nsec began)
+{
+    return b->state == BREAKER_TRIAL && b->probing && began >= b->since;
+}
+
+/* Answers that were under way when it opened are counted, and change nothing. */
+bool breaker_learn(struct breaker *b, bool good, nsec began, nsec now, uint64_t chance)
 {
     enum breaker_state was = b->state;
     catch_up(b, now);
@@ -142,7 +147,7 @@ bool breaker_learn(struct breaker *b, bool good, nsec now, uint64_t chance)
             open(b, now, chance);
         break;
     case BREAKER_TRIAL:
-        if (!b->probing)
+        if (!is_probe(b, began))
             break;
         b->probing = false;
         if (!good)
@@ -156,9 +161,10 @@ bool breaker_learn(struct breaker *b, bool good, nsec now, uint64_t chance)
     return b->state != was;
 }
 
-void breaker_drop(struct breaker *b)
+void breaker_drop(struct breaker *b, nsec began)
 {
-    b->probing = false;
+    if (is_probe(b, began))
+        b->probing = false;
 }
 
 nsec breaker_next_change(const struct breaker *b, nsec now)

@@ -5,6 +5,8 @@
  *        ^  2 good probes                        a bad probe  ^              | its time is over
  *        +--------------------------- trial ------------------+ <------------+  one probe at a time
  *
+ * Only what was begun after the rest counts as a probe: answers from before come in late and say what is known already.
+ *
  * One per node and one per node and model, embedded by whoever owns them; zeroed is closed. Pure: time and chance are
  * passed in. Under the owner's lock. What counts as bad is the caller's to say: connect errors, 5xx that are not the
  * request's own fault, stalls and resets; not 4xx, a busy node, or a client that left (those are no samples at all). */
@@ -34,11 +36,11 @@ struct breaker {
 bool breaker_allows(const struct breaker *b, nsec now);
 /* Somebody is sent: once for each attempt that is granted, whatever the state. True if it is the probe. */
 bool breaker_take_probe(struct breaker *b, nsec now);
-/* One attempt has finished. Call once per attempt, in order of finish. `chance` is any random number. True if the state
- * has changed. */
-bool breaker_learn(struct breaker *b, bool good, nsec now, uint64_t chance);
-/* The attempt that was sent ended as no sample (its client left, the node was busy): another probe may go. */
-void breaker_drop(struct breaker *b);
+/* One attempt has finished, which was granted at `began`. Call once per attempt, in order of finish. `chance` is any
+ * random number. True if the state has changed. */
+bool breaker_learn(struct breaker *b, bool good, nsec began, nsec now, uint64_t chance);
+/* The attempt ended as no sample (its client left, the node was busy): if it was the probe, another may go. */
+void breaker_drop(struct breaker *b, nsec began);
 /* As it is now, for people and for the scheduler. */
 enum breaker_state breaker_state(const struct breaker *b, nsec now);
 /* When breaker_allows will say something else by itself; NEVER. */

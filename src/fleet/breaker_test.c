@@ -16,7 +16,7 @@ static nsec at(double s)
 static void learn(struct breaker *b, bool good, uint32_t n, double now)
 {
     while (n--)
-        breaker_learn(b, good, at(now), MIDDLE);
+        breaker_learn(b, good, at(now), at(now), MIDDLE);
 }
 
 /* Opened at second 100 by five in a row. */
@@ -131,7 +131,7 @@ static void a_rest_jitters(void **state)
     for (int i = 0; i < 2; i++) {
         struct breaker b = { 0 };
         for (int n = 0; n < 5; n++)
-            breaker_learn(&b, false, at(100), chance[i]);
+            breaker_learn(&b, false, at(99), at(100), chance[i]);
         assert_int_equal((b.until - at(100) + 1000) / MSEC(1), want[i]);
     }
 }
@@ -141,7 +141,9 @@ static void a_probe_that_was_no_sample_makes_way(void **state)
     struct breaker b = opened();
     assert_true(breaker_take_probe(&b, at(106)));
     assert_false(breaker_take_probe(&b, at(106)));
-    breaker_drop(&b);
+    breaker_drop(&b, at(99)); /* another, from before */
+    assert_false(breaker_allows(&b, at(106)));
+    breaker_drop(&b, at(106));
     assert_true(breaker_allows(&b, at(106)));
     probe(&b, true, 107);
 }
@@ -149,7 +151,7 @@ static void a_probe_that_was_no_sample_makes_way(void **state)
 static void answers_from_before_change_nothing(void **state)
 {
     struct breaker b = opened();
-    assert_false(breaker_learn(&b, true, at(101), MIDDLE));
+    assert_false(breaker_learn(&b, true, at(99), at(101), MIDDLE));
     assert_int_equal(b.state, BREAKER_OPEN);
     learn(&b, true, 5, 106); /* its time is over, but nobody was sent */
     assert_int_equal(b.state, BREAKER_TRIAL);
@@ -157,12 +159,27 @@ static void answers_from_before_change_nothing(void **state)
     assert_int_equal(b.state, BREAKER_TRIAL);
 }
 
+static void answers_from_before_are_no_probes(void **state)
+{
+    const bool good[] = { true, false };
+    for (int i = 0; i < 2; i++) {
+        struct breaker b = opened();
+        assert_true(breaker_take_probe(&b, at(106)));
+        assert_false(breaker_learn(&b, good[i], at(99), at(107), MIDDLE));
+        assert_int_equal(b.state, BREAKER_TRIAL);
+        assert_false(breaker_allows(&b, at(107))); /* the probe is still out */
+        breaker_learn(&b, true, at(106), at(108), MIDDLE);
+        assert_true(breaker_allows(&b, at(108)));
+        assert_int_equal(b.good_row, 1);
+    }
+}
+
 static void a_change_is_said(void **state)
 {
     struct breaker b = { 0 };
     uint32_t changes = 0;
     for (int i = 0; i < 9; i++)
-        changes += breaker_learn(&b, false, at(1), MIDDLE);
+        changes += breaker_learn(&b, false, at(1), at(1), MIDDLE);
     assert_int_equal(changes, 1);
 }
 
@@ -194,6 +211,7 @@ int main(void)
         cmocka_unit_test(a_rest_jitters),
         cmocka_unit_test(a_probe_that_was_no_sample_makes_way),
         cmocka_unit_test(answers_from_before_change_nothing),
+        cmocka_unit_test(answers_from_before_are_no_probes),
         cmocka_unit_test(a_change_is_said),
         cmocka_unit_test(every_state_has_words),
         cmocka_unit_test(a_node_starts_slowly),

@@ -268,7 +268,7 @@ void fleet_end(struct fleet *f, struct lease *l, const struct attempt_end *end, 
     if (l->number)
         serving_end(f, l, end, now, out);
     roster_release(f, n, now);
-    if (unlikely(f->news || end->why)) {
+    if (unlikely(f->news || end->why || f->tasks)) {
         probes_schedule(f, n);
         probes_order(f, n, now, out);
         fleet_settle(f, now, out);

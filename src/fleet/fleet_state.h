@@ -207,7 +207,7 @@ static inline nsec lineup_next(const struct fleet *f)
 
 /* ---- guards.c: breakers ------------------------------------------------------------------------------------------ */
 /* An attempt has ended; somebody was sent. */
-void guards_learn(struct fleet *f, const struct node *n, uint64_t model, const struct attempt_end *e, nsec now);
+void guards_learn(struct fleet *f, const struct lease *l, const struct attempt_end *e, nsec now);
 void guards_take(struct fleet *f, const struct node *n, uint64_t model, nsec now);
 /* Who of those that hold the model must not be asked for it now. */
 struct node_set guards_bars(struct fleet *f, uint64_t model, const struct node_set *holds, nsec now);

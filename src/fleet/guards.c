@@ -37,44 +37,45 @@ static struct guard *make(struct fleet *f, uint64_t node, uint64_t model, nsec n
 
 /* ---- attempts ---------------------------------------------------------------------------------------------------- */
 
-static void learn(struct fleet *f, struct guard *g, bool good, nsec now)
+static void learn(struct fleet *f, struct guard *g, bool good, nsec began, nsec now)
 {
     g->used = now;
-    if (breaker_learn(&g->breaker, good, now, ++f->guard_chance * 0x9e3779b97f4a7c15))
+    if (breaker_learn(&g->breaker, good, began, now, ++f->guard_chance * 0x9e3779b97f4a7c15))
         f->guards_news = true;
     f->guards_news |= g->breaker.state != BREAKER_CLOSED; /* a probe has come back */
 }
 
-static void learn_for(struct fleet *f, uint64_t node, uint64_t model, bool good, nsec now)
+static void learn_for(struct fleet *f, uint64_t node, uint64_t model, bool good, nsec began, nsec now)
 {
     struct guard *g = find(f, node, model);
     if (!g && !good)
         g = make(f, node, model, now);
     if (g)
-        learn(f, g, good, now);
+        learn(f, g, good, began, now);
 }
 
-static void drop_for(struct fleet *f, uint64_t node, uint64_t model)
+static void drop_for(struct fleet *f, uint64_t node, uint64_t model, nsec began)
 {
     struct guard *g = find(f, node, model);
     if (!g)
         return;
-    breaker_drop(&g->breaker);
+    breaker_drop(&g->breaker, began);
     f->guards_news |= g->breaker.state != BREAKER_CLOSED;
 }
 
-void guards_learn(struct fleet *f, const struct node *n, uint64_t model, const struct attempt_end *e, nsec now)
+void guards_learn(struct fleet *f, const struct lease *l, const struct attempt_end *e, nsec now)
 {
+    uint64_t node = l->node->id;
     bool good = !e->why && !e->client_left, bad = !e->client_left && fail_counts_against_node(e->why);
     if (!f->guards && !bad)
         return;
     if (!good && !bad) {
-        drop_for(f, n->id, model);
-        drop_for(f, n->id, 0);
+        drop_for(f, node, l->model, l->granted);
+        drop_for(f, node, 0, l->granted);
         return;
     }
-    learn_for(f, n->id, model, good, now);
-    learn_for(f, n->id, 0, good, now);
+    learn_for(f, node, l->model, good, l->granted, now);
+    learn_for(f, node, 0, good, l->granted, now);
 }
 
 void guards_take(struct fleet *f, const struct node *n, uint64_t model, nsec now)

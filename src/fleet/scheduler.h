@@ -142,7 +142,9 @@ void scheduler_loaded(struct scheduler *s, uint32_t node, uint32_t model, bool g
  */
 nsec scheduler_load_limit(const struct scheduler *s, uint32_t node, uint32_t model);
 /* Is there a node that could serve the model or load it now: up, not draining, holds it, not barred, and not in the
- * pause after a load that failed? If not, those that wait may as well be told: */
+ * pause after a load that failed? If not, those that wait may as well be told. Those that not every node may serve, and
+ * for whom none of theirs is left, are refused without being asked for, soon (FAIL_no_holder_up, or
+ * FAIL_retries_exhausted of one that has been elsewhere). */
 bool scheduler_hopeful(const struct scheduler *s, uint32_t model, nsec now);
 /* Refuses all that wait for the model now (what does not fit the orders: by the scheduler_turn that `more` asks for).
  */

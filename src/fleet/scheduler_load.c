@@ -274,12 +274,13 @@ static uint32_t replaced_on(const struct scheduler *s, uint32_t node, uint32_t m
 }
 
 /* Every place is busy: the cheapest model of all that this one may replace makes room. */
-static void drain_for(struct scheduler *s, uint32_t model, double now)
+static void drain_for(struct scheduler *s, uint32_t model, const struct job *only, double now)
 {
     uint32_t node = NONE, victim = NONE;
     double least = INFINITY;
     for (uint32_t n = 0; n < s->nodes; n++) {
-        uint32_t v = may_load(s, n, model, now) ? replaced_on(s, n, model, now) : NONE;
+        bool may = may_load(s, n, model, now) && (!only || policy_may(s, only, n));
+        uint32_t v = may ? replaced_on(s, n, model, now) : NONE;
         if (v != NONE && worth(s, n, v, now) < least)
             node = n, victim = v, least = worth(s, n, v, now);
     }
@@ -321,6 +322,15 @@ void load_failed(struct scheduler *s, uint32_t node, uint32_t model, double now)
     p->load_after = now + p->load_pause;
 }
 
+/* When not every node may serve any of those that wait: one of them, for whom a place is sought; else NULL. */
+static const struct job *spokesman(const struct scheduler *s, uint32_t model)
+{
+    uint32_t job = s->limited && s->model[model].limited == s->model[model].waiting
+                       ? queue_before_moment(s, model, INFINITY)
+                       : NONE;
+    return job == NONE ? NULL : &s->job[job];
+}
+
 static void load_cold(struct scheduler *s, double now, struct scheduler_orders *out)
 {
     double wait = INFINITY;
@@ -329,10 +339,11 @@ static void load_cold(struct scheduler *s, double now, struct scheduler_orders *
         struct place p;
         if (m == NONE || !orders_room(out))
             return;
-        if (cheapest_place(s, m, NULL, INFINITY, now, &p))
+        const struct job *only = spokesman(s, m);
+        if (cheapest_place(s, m, only, INFINITY, now, &p))
             load(s, &p, m, now, out);
         else if (wait >= (double)s->settings.drain_after / 1e9 && !s->leaving)
-            drain_for(s, m, now);
+            drain_for(s, m, only, now);
     }
 }
 
@@ -378,7 +389,7 @@ static void consider_replica(struct scheduler *s, uint32_t model, double now, st
     m->pressed_since = fmin(m->pressed_since, now);
     if (now - m->pressed_since < (double)s->settings.replica_after / 1e9)
         return;
-    if (cheapest_place(s, model, NULL, now - (double)s->settings.residency_min / 1e9, now, &p))
+    if (cheapest_place(s, model, spokesman(s, model), now - (double)s->settings.residency_min / 1e9, now, &p))
         load(s, &p, model, now, out);
 }
 
@@ -405,6 +416,22 @@ static bool is_like(const struct job *a, const struct job *b)
     return a->model == b->model && a->labels == b->labels && a->pin == b->pin && !a->not_on_n && !b->not_on_n;
 }
 
+static bool could_serve(const struct scheduler *s, uint32_t node, uint32_t model, double now)
+{
+    const struct pair *p = &s->pair[at_pair(s, node, model)];
+    bool could = p->resident || p->loading || p->load_after <= now;
+    return s->machine[node].up && !s->machine[node].draining && p->holds && !p->barred && could;
+}
+
+/* None of the nodes that may serve it can, or could load its model. */
+static bool is_hopeless(const struct scheduler *s, const struct job *j, double now)
+{
+    for (uint32_t n = 0; n < s->nodes; n++)
+        if (could_serve(s, n, j->model, now) && policy_may(s, j, n))
+            return false;
+    return true;
+}
+
 static bool place_limited(struct scheduler *s, uint32_t job, void *arg)
 {
     struct limited *l = arg;
@@ -416,6 +443,10 @@ static bool place_limited(struct scheduler *s, uint32_t job, void *arg)
         l->placed = j;
     else if (cheapest_place(s, j->model, j, INFINITY, l->now, &p))
         load(s, &p, j->model, l->now, l->out);
+    else if (is_hopeless(s, j, l->now))
+        dispatch_refuse(s, job, j->not_on_n ? FAIL_retries_exhausted : FAIL_no_holder_up, l->now, l->out);
+    else if (l->now - j->arrived >= (double)s->settings.drain_after / 1e9 && !s->leaving)
+        drain_for(s, j->model, j, l->now);
     return orders_room(l->out);
 }
 
@@ -513,12 +544,9 @@ void scheduler_unload(struct scheduler *s, uint32_t model, nsec at, struct sched
 bool scheduler_hopeful(const struct scheduler *s, uint32_t model, nsec at)
 {
     double now = seconds(s, at);
-    for (uint32_t n = 0; n < s->nodes; n++) {
-        const struct pair *p = &s->pair[at_pair(s, n, model)];
-        bool could = p->resident || p->loading || p->load_after <= now;
-        if (s->machine[n].up && !s->machine[n].draining && p->holds && !p->barred && could)
+    for (uint32_t n = 0; n < s->nodes; n++)
+        if (could_serve(s, n, model, now))
             return true;
-    }
     return false;
 }
 

@@ -411,6 +411,59 @@ static void hope_is_lost_when_no_node_could_load_it(void **state)
     scheduler_free(&fleet);
 }
 
+static void a_pinned_one_loads_nowhere_else(void **state)
+{
+    cold_fleet(3, 1, 1, 0);
+    struct scheduler_ask a = usual_ask(0, 100);
+    a.pin = 2;
+    ask_with(&a, 1);
+    assert_int_equal(count_of(ORDER_LOAD), 1);
+    assert_int_equal(load_node(), 2);
+    turn(9);
+    assert_int_equal(count_of(ORDER_LOAD), 0);
+    scheduler_free(&fleet);
+}
+
+static void hope_is_lost_for_one_whose_only_node_goes(void **state)
+{
+    cold_fleet(2, 1, 1, 0);
+    scheduler_note(fleet, 0, 0, true, at(1), &orders);
+    scheduler_note(fleet, 1, 0, true, at(1), &orders);
+    struct scheduler_ask pinned = usual_ask(0, 100), elsewhere = pinned;
+    uint64_t busy[2] = { ask(0, 100, 2), ask(0, 100, 2) };
+    pinned.pin = 1;
+    elsewhere.not_on = &(uint32_t){ 0 }, elsewhere.not_on_n = 1;
+    ask_with(&pinned, 3), ask_with(&elsewhere, 3), ask(0, 100, 3);
+    assert_int_equal(scheduler_waiting(fleet, 0), 3);
+    scheduler_orders_init(&orders);
+    scheduler_node(fleet, 1, &(struct scheduler_node){ .id = 2 }, at(10), &orders);
+    assert_int_equal(count_of(ORDER_REFUSE), 2);
+    assert_int_equal(ordered(ORDER_REFUSE, 0)->why + ordered(ORDER_REFUSE, 1)->why,
+                     FAIL_no_holder_up + FAIL_retries_exhausted);
+    assert_int_equal(scheduler_waiting(fleet, 0), 1);
+    assert_true(end(busy[0], 11));
+    assert_int_equal(granted_node(), 0);
+    end(granted_ticket(), 12), end(busy[1], 12);
+    fleet_end();
+}
+
+static void a_pinned_one_gets_its_place_from_a_busy_model(void **state)
+{
+    cold_fleet(2, 2, 1, 1);
+    scheduler_note(fleet, 0, 0, true, at(1), &orders);
+    scheduler_note(fleet, 1, 1, true, at(1), &orders);
+    uint64_t busy = ask(1, 100, 2);
+    struct scheduler_ask a = usual_ask(0, 100);
+    a.pin = 1;
+    ask_with(&a, 3);
+    assert_int_equal(count_of(ORDER_LOAD), 0);
+    turn(9);
+    assert_true(end(busy, 10));
+    assert_int_equal(count_of(ORDER_UNLOAD), 1);
+    assert_int_equal(load_node(), 1);
+    scheduler_free(&fleet);
+}
+
 static void those_who_wait_are_refused_together(void **state)
 {
     cold_fleet(1, 2, 1, 0);
@@ -465,6 +518,9 @@ int main(void)
         cmocka_unit_test(a_busy_sibling_bars_the_place_though_another_is_idle),
         cmocka_unit_test(siblings_do_not_play_ping_pong),
         cmocka_unit_test(hope_is_lost_when_no_node_could_load_it),
+        cmocka_unit_test(a_pinned_one_loads_nowhere_else),
+        cmocka_unit_test(hope_is_lost_for_one_whose_only_node_goes),
+        cmocka_unit_test(a_pinned_one_gets_its_place_from_a_busy_model),
         cmocka_unit_test(those_who_wait_are_refused_together),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

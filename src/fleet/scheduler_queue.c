@@ -184,6 +184,7 @@ static void count(struct scheduler *s, const struct job *j, int by)
 {
     s->limited += job_limited(j) ? (uint32_t)by : 0;
     struct model *m = &s->model[j->model];
+    m->limited += job_limited(j) ? (uint32_t)by : 0;
     m->waiting += (uint32_t)by;
     m->work += by * (double)j->service;
     s->waiting += (uint32_t)by;

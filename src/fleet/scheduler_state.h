@@ -64,10 +64,10 @@ struct model {
     bool known;                   /* scheduler_model has introduced it */
     enum scheduler_policy policy; /* SCHEDULER_POLICIES: the fleet's */
     uint64_t bytes, family;
-    uint32_t lines[BANDS]; /* first of each band */
-    uint32_t waiting;
-    double work; /* of all that wait */
-    bool active; /* in s->active */
+    uint32_t lines[BANDS];     /* first of each band */
+    uint32_t waiting, limited; /* limited: not every node may serve them */
+    double work;               /* of all that wait */
+    bool active;               /* in s->active */
     uint32_t next_active, prev_active;
     double rate, rate_at; /* requests in the last rate_over, decayed */
     double pressed_since; /* replica rule; INFINITY: not pressed */

@@ -47,13 +47,16 @@ static void grant(struct fleet *f, struct ticket *t, const struct scheduler_orde
         guards_take(f, n, t->model_hash, now);
 }
 
+/* That nobody can serve it now may be the doing of a load that failed. */
 static void refuse(struct fleet *f, struct ticket *t, const struct scheduler_order *o)
 {
-    waiting_refuse(f, t, o->why);
+    const struct variant *v = &f->variant[o->model];
+    enum fail why = o->why == FAIL_no_holder_up && v->load_failed ? v->load_failed : o->why;
+    waiting_refuse(f, t, why);
     t->number = 0;
-    t->retry_after_s = fail_waiting_helps(o->why) ? MAX(o->retry_after_s, 1u) : 0;
-    if (o->why == f->variant[o->model].load_failed)
-        memcpy(t->said, f->variant[o->model].said, sizeof t->said);
+    t->retry_after_s = fail_waiting_helps(why) ? MAX(o->retry_after_s, 1u) : 0;
+    if (why == v->load_failed)
+        memcpy(t->said, v->said, sizeof t->said);
 }
 
 /* It waited: its worker must be told. */
@@ -176,8 +179,7 @@ static void refuse_hopeless(struct fleet *f, nsec now, struct scheduler_orders *
         return;
     for (uint32_t v = 0; v < f->variants; v++)
         if (f->variant_key[v] && scheduler_waiting(f->scheduler, v) && !scheduler_hopeful(f->scheduler, v, now))
-            scheduler_refuse_waiting(
-                f->scheduler, v, f->variant[v].load_failed ? f->variant[v].load_failed : FAIL_no_holder_up, now, so);
+            scheduler_refuse_waiting(f->scheduler, v, FAIL_no_holder_up, now, so);
 }
 
 void serving_settle(struct fleet *f, nsec now, struct orders *out)
@@ -342,7 +344,7 @@ static struct scheduler_figures figures_of(const struct lease *l, const struct a
 void serving_end(struct fleet *f, const struct lease *l, const struct attempt_end *e, nsec now, struct orders *out)
 {
     struct scheduler_orders so;
-    guards_learn(f, l->node, l->model, e, now);
+    guards_learn(f, l, e, now);
     begin(f, now, &so);
     if (e->client_left && e->was_sent) {
         scheduler_drain(f->scheduler, l->number, now, &so);
@@ -370,7 +372,7 @@ void serving_cancel(struct fleet *f, struct ticket *t, nsec now, struct orders *
         t->waiting = false;
     }
     if (t->lease.number)
-        guards_learn(f, t->lease.node, t->lease.model, &(struct attempt_end){ .client_left = true }, now);
+        guards_learn(f, &t->lease, &(struct attempt_end){ .client_left = true }, now);
     scheduler_cancel(f->scheduler, t->number ? t->number : t->lease.number, now, &so);
     t->number = 0;
     carry(f, &so, now, out);

@@ -156,6 +156,7 @@ static enum step refused(struct exchange *x)
     case FAIL_no_holder_up:
     case FAIL_no_node: return x->up.attempts ? last_answer(x) : choose_nobody_up(x, x->ticket.refused);
     case FAIL_retries_exhausted: return last_answer(x);
+    case FAIL_deadline: return answer_fail(x, x->in.deadline_ms.n ? FAIL_deadline : FAIL_queue_timeout, STR_NONE);
     case FAIL_load_timeout: return answer_fail(x, FAIL_load_timeout, STR_NONE);
     case FAIL_load_failed: return answer_fail(x, FAIL_load_failed, str_of(x->ticket.said));
     default: return answer_fail(x, x->ticket.refused, STR_NONE);

@@ -368,13 +368,19 @@ static void close_old(struct node_pool *p, nsec before)
         node_conn_drop(CONTAINER(l, struct node_conn, link));
 }
 
+/* They find out whether it is, and end soon by themselves; the fleet's loads and unloads do not. */
+static bool is_probe(const struct exchange *x)
+{
+    return x->owner_kind == OWNER_FLEET && x->in.method == M_GET;
+}
+
 /* Down: who has no answer yet asks elsewhere at once; a stream that stays silent for SILENCE is ended (scheduling 5).
  */
 static void mind_down(struct node_conn *nc, bool down)
 {
     nsec now = worker_now(nc->worker);
 
-    if (!nc->x || nc->x->owner_kind == OWNER_FLEET || nc->paused)
+    if (!nc->x || is_probe(nc->x) || nc->paused)
         return;
     if (down && nc->x->stage == STAGE_ATTEMPT)
         attempt_broken(nc->x, FAIL_node_down);
@@ -388,7 +394,7 @@ static const struct node *leased(const struct node_pool *p)
 {
     list_each (l, &p->busy) {
         const struct exchange *x = CONTAINER(l, struct node_conn, link)->x;
-        if (x && x->owner_kind != OWNER_FLEET && x->ticket.lease.node)
+        if (x && !is_probe(x) && x->ticket.lease.node)
             return x->ticket.lease.node;
     }
     return NULL;

@@ -200,7 +200,7 @@ static void connect_client(struct caller *c)
         return;
     struct peer *p = world_connect(&stage.at, c->has_from ? &c->from : NULL);
     c->wire = wire_new(p, c);
-    c->saw_end = c->saw_reset = c->confused = false;
+    c->saw_end = c->saw_reset = c->confused = c->stalls = false;
     p->on_open = client_opens;
     p->on_data = client_reads;
     p->on_close = client_hears_end;
@@ -356,13 +356,22 @@ static bool obey_wire(struct caller *c, const struct word *verb)
     else if (word_is(verb, "half-closes") && c->wire && !c->wire->closed) {
         c->wire->shut = true;
         peer_shutdown(c->wire->peer);
-    } else if (word_is(verb, "stalls") && c->wire)
-        peer_stall(c->wire->peer, true);
-    else if (word_is(verb, "reads") && c->wire)
-        peer_stall(c->wire->peer, false);
+    } else if ((word_is(verb, "stalls") || word_is(verb, "reads")) && c->wire)
+        peer_stall(c->wire->peer, c->stalls = word_is(verb, "stalls"));
     else
         return !c->wire; /* in a sweep it may have lost its connection */
     return true;
+}
+
+bool client_is_owed(const struct caller *c)
+{
+    bool asked_all = c->slow_at >= c->slow.n && !c->confused;
+    if (!c->wire || c->wire->closed || c->wire->shut || c->stalls || !asked_all)
+        return false;
+    list_each (link, &c->answers)
+        if (CONTAINER(link, struct reading, link)->state < WHOLE)
+            return true;
+    return false;
 }
 
 void client_does(struct caller *c, const struct line *l)

@@ -217,8 +217,8 @@ static bool probed_tags(const struct ask *q)
 static bool look(const struct ask *q, bool (*at)(const struct ask *, const struct node_view *))
 {
     struct fleet_snapshot *s = fleet_snapshot(stage.fleet, world_now());
-    bool found = false, holds = false;
-    for (uint32_t i = 0; s && i < s->n; i++)
+    bool found = false, holds = false, told = s && fleet_snapshot_serves(stage.fleet, s);
+    for (uint32_t i = 0; told && i < s->n; i++)
         if (str_eq(s->node[i].name, str_of(q->n->name))) {
             found = true;
             holds = at(q, &s->node[i]);
@@ -254,6 +254,16 @@ static bool errors(const struct ask *q)
     return look(q, errors_are);
 }
 
+static bool breaker_is(const struct ask *q, const struct node_view *v)
+{
+    want(q, 1);
+    return strcmp(breaker_name(v->breaker), q->arg[0].text) == 0 || no("it is %s", breaker_name(v->breaker));
+}
+static bool breaker(const struct ask *q)
+{
+    return look(q, breaker_is);
+}
+
 /* ---- tables ---- */
 struct row {
     const char *name;
@@ -283,6 +293,7 @@ static const struct row of_node[] = {
     { "state",       state         },
     { "inflight",    inflight      },
     { "errors",      errors        },
+    { "breaker",     breaker       },
     { "connections", connections   },
     { "tags-probes", probed_tags   },
 };

@@ -541,6 +541,7 @@ static void set_link(struct node_actor *n, enum answer how)
         k.segment_min = stage.segments;
         k.segment_max = 4 * stage.segments;
         k.window_min = 8 * stage.segments;
+        k.window_max = MAX(k.window_max, 16 * stage.segments);
     }
     world_link(&n->at, &k);
 }
@@ -555,6 +556,18 @@ static void close_wires(struct node_actor *n, bool kept_only, enum peer_close ho
             over(w->asked);
         wire_close(w, how);
     }
+}
+
+static void dies(struct node_actor *n)
+{
+    set_link(n, LINK_REFUSE);
+    close_wires(n, false, CLOSE_RESET);
+}
+
+void nodes_die(void)
+{
+    list_each (link, &stage.nodes)
+        dies(CONTAINER(link, struct node_actor, link));
 }
 
 static unsigned take_names(char into[][64], const struct line *l, unsigned from)
@@ -600,8 +613,7 @@ static bool obey(struct node_actor *n, const struct line *l)
     if (obey_network(n, l))
         return true;
     if (is_command(l, "dies", NULL)) {
-        set_link(n, LINK_REFUSE);
-        close_wires(n, false, CLOSE_RESET);
+        dies(n);
     } else if (is_command(l, "closes", "kept")) {
         close_wires(n, true, CLOSE_FIN);
     } else if (is_command(l, "resets", "kept")) {
@@ -626,7 +638,8 @@ void node_does(struct node_actor *n, const struct line *l)
         take_directions(n, l);
 }
 
-#define NODE_LINE "node NAME [is llamacpp | is gateway] [slots N | tells N | learns] has [cold] MODEL, ..."
+#define NODE_LINE                                                                                                      \
+    "node NAME [is llamacpp | is gateway] [label KEY:VALUE] [slots N | tells N | learns] has [cold] MODEL, ..."
 
 void node_enters(const struct line *l)
 {
@@ -644,6 +657,10 @@ void node_enters(const struct line *l)
     bool is_gateway = word_is(&l->w[2], "is") && l->n > 3 && word_is(&l->w[3], "gateway");
     n->is_ollama = !word_is(&l->w[2], "is");
     i += n->is_ollama ? 0 : 2;
+    if (i + 1 < l->n && word_is(&l->w[i], "label")) {
+        snprintf(n->labels, sizeof n->labels, "%s", l->w[i + 1].text);
+        i += 2;
+    }
     if (i + 1 < l->n && word_is(&l->w[i], "tells")) {
         n->slots = -1;
         n->tells = word_number(l, &l->w[i + 1]);

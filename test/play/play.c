@@ -26,7 +26,8 @@ static const struct {
     }
     ROW(connect_timeout, A_TIME),     ROW(load_timeout, A_TIME),        ROW(first_byte_timeout, A_TIME),
     ROW(inter_chunk_timeout, A_TIME), ROW(client_head_timeout, A_TIME), ROW(client_idle_timeout, A_TIME),
-    ROW(total_timeout, A_TIME),       ROW(drain_grace, A_TIME),         ROW(retry_max, A_NUMBER),
+    ROW(total_timeout, A_TIME),       ROW(drain_grace, A_TIME),         ROW(queue_max_wait, A_TIME),
+    ROW(retry_max, A_NUMBER),
     ROW(body_max, A_SIZE),            ROW(bodies_max, A_SIZE),          ROW(head_max, A_SIZE),
 #undef ROW
 }, fleet_rows[] = {
@@ -55,25 +56,43 @@ static void coarse_network(size_t least)
     k.segment_min = least;
     k.segment_max = MAX(k.segment_max, 4 * least);
     k.window_min = 8 * least;
+    k.window_max = MAX(k.window_max, 16 * least);
     world_link(NULL, &k);
     stage.segments = least;
 }
 
-/* NAME=MODEL; one of each is enough for a play. */
-static void set_names(struct str pair, bool fallback)
+/* NAME=MODEL, NAME=KEY:VALUE; one of each is enough for a play. */
+static void set_alias(struct str pair)
 {
     struct gateway_settings *s = stage.settings;
     struct alias alias = { .model = pair };
-    struct model_rule rule;
     alias.name = str_cut(&alias.model, '=');
-    rule = model_rule_none(alias.name);
-    rule.fallback = &alias.model;
-    rule.fallbacks = 1;
-    if (!fallback)
-        s->aliases = aliases_new(&s->arena, &alias, 1);
-    else if (model_rules_new(&rule, 1, &s->rules))
-        stage.out_of_memory = true;
-    stage.out_of_memory |= !fallback && !s->aliases;
+    s->aliases = aliases_new(&s->arena, &alias, 1);
+    stage.out_of_memory |= !s->aliases;
+}
+
+/* What is said of one model: a second such line replaces the first. */
+static void set_rule(struct str pair, const struct word *what, const struct line *l)
+{
+    struct str value = pair, name = str_cut(&value, '=');
+    struct model_rule rule = model_rule_none(name);
+    model_rules_unref(&stage.settings->rules);
+    if (word_is(what, "fallback"))
+        rule.fallback = &value, rule.fallbacks = 1;
+    else if (word_is(what, "model_labels"))
+        rule.labels = value;
+    else if (word_is(what, "model_max_wait"))
+        rule.max_wait = word_time(l, &(struct word){ .text = (char *)value.p, .n = value.n });
+    else
+        rule.ttl = word_time(l, &(struct word){ .text = (char *)value.p, .n = value.n });
+    stage.out_of_memory |= model_rules_new(&rule, 1, &stage.settings->rules) != OK;
+    stage.fleet_settings.rules = stage.settings->rules;
+}
+
+static bool is_of_model(const struct word *w)
+{
+    return word_is(w, "fallback") || word_is(w, "model_labels") || word_is(w, "model_max_wait") ||
+           word_is(w, "model_ttl");
 }
 
 static void set(const struct line *l)
@@ -90,12 +109,18 @@ static void set(const struct line *l)
             put_value((char *)&stage.fleet_settings + fleet_rows[i].at, fleet_rows[i].kind, l);
             return;
         }
-    if (stage.settings && (word_is(&l->w[1], "alias") || word_is(&l->w[1], "fallback")))
-        set_names(word_str(&l->w[2]), word_is(&l->w[1], "fallback"));
+    if (stage.settings && word_is(&l->w[1], "alias"))
+        set_alias(word_str(&l->w[2]));
+    else if (stage.settings && is_of_model(&l->w[1]))
+        set_rule(word_str(&l->w[2]), &l->w[1], l);
     else if (word_is(&l->w[1], "segments"))
         coarse_network((size_t)word_number(l, &l->w[2]));
     else if (word_is(&l->w[1], "policy") && scheduler_policy_named(word_str(&l->w[2]), &stage.fleet_settings.policy))
         return;
+    else if (word_is(&l->w[1], "queue_max"))
+        stage.fleet_settings.queue_max = (uint32_t)word_number(l, &l->w[2]);
+    else if (word_is(&l->w[1], "cold_load_timeout"))
+        stage.fleet_settings.load_timeout = word_time(l, &l->w[2]);
     else if (word_is(&l->w[1], "retry_budget"))
         stage.fleet_settings.retry_budget_ratio = stage.fleet_settings.retry_budget_rate =
             (double)word_number(l, &l->w[2]);

@@ -98,7 +98,9 @@ static bool add_nodes(void)
         const char *why;
         uint64_t id;
         addr_text(&n->at, text);
-        struct node_spec spec = { .name = str_of(n->name), .url = str_of(text), .slots = n->slots };
+        struct node_spec spec = {
+            .name = str_of(n->name), .url = str_of(text), .slots = n->slots, .labels = str_of(n->labels)
+        };
         if (fleet_add(stage.fleet, &spec, false, world_now(), &id, &why, NULL))
             return false;
     }
@@ -188,6 +190,7 @@ bool stage_end(void)
 {
     memory_fail_at(0);
     if (stage.gateway && !stage.out_of_memory) {
+        truth_of_patience();
         clients_leave();
         world_elapse(SECOND(1));
         truth_of_gateway();

@@ -78,6 +78,7 @@ struct node_actor {
     bool is_ollama;
     int slots;      /* per model; 0 without limit, -1 to be learnt */
     unsigned tells; /* slots, in /props; 0: it has none */
+    char labels[64];
     char models[8][64];
     unsigned models_n;
     char loaded[8][64];
@@ -112,6 +113,7 @@ void node_enters(const struct line *l);
 /* NAME <command> | directions */
 void node_does(struct node_actor *n, const struct line *l);
 struct seen *node_last(struct node_actor *n);
+void nodes_die(void); /* all of them, for good */
 void nodes_leave(void);
 
 /* ---- clients (client_actor.c) ----------------------------------------------------------------------------------- */
@@ -141,7 +143,7 @@ struct caller {
     struct pad slow; /* bytes still to be sent one by one */
     size_t slow_at;
     nsec slow_pace;
-    bool saw_end, saw_reset;
+    bool saw_end, saw_reset, stalls;
     bool confused; /* it sent pieces on this connection: which answer is for what, nobody knows */
     nsec closed_at;
 };
@@ -150,8 +152,10 @@ void client_asks(struct caller *c, const struct line *l);
 void client_does(struct caller *c, const struct line *l);
 struct reading *client_answer(struct caller *c, unsigned no);       /* from 1; 0 = the last */
 struct str answer_field(const struct reading *a, const char *name); /* of the head; NULL bytes if absent */
+bool client_is_owed(const struct caller *c);                        /* it has asked all, reads, and has not got all */
 void clients_leave(void);
 
 /* ---- truth.c ---------------------------------------------------------------------------------------------------- */
+void truth_of_patience(void); /* while clients are there still; the nodes die of it */
 void truth_of_answers(void);
 void truth_of_gateway(void);

@@ -3,7 +3,9 @@
  * An answer that came whole is what one node sent for this very question, from its first byte, and ends with that
  * node's proof, with an error the gateway says is one, or is the gateway's own. One that says it is from the cache, or
  * shared, stems from somebody's question. What a client got before a break is a beginning of what one node sent.
- * Everything else is a lie, and found here. */
+ * Everything else is a lie, and found here.
+ *
+ * And nobody waits for ever: when all nodes have died, each client that still waits is told so soon. */
 #include "stage.h"
 #include <stdio.h>
 
@@ -92,6 +94,35 @@ void truth_of_answers(void)
                 check_answer(a);
         }
     }
+}
+
+/* ---- patience ---- */
+#define SOON SECOND(20) /* two missed probes, and a retry's pause */
+
+static struct caller *owed_one(void)
+{
+    list_each (link, &stage.clients)
+        if (client_is_owed(CONTAINER(link, struct caller, link)))
+            return CONTAINER(link, struct caller, link);
+    return NULL;
+}
+
+static bool somebody_is_owed(void *unused)
+{
+    return owed_one() != NULL;
+}
+
+void truth_of_patience(void)
+{
+    if (!stage_runs() || stage.mirrored || !owed_one())
+        return;
+    nodes_die();
+    if (world_run_while(somebody_is_owed, NULL, SOON) || !stage_runs())
+        return; /* or it has drained meanwhile: who was not accepted yet is told when the process ends */
+    const struct reading *a = client_answer(owed_one(), 0);
+    stage_complain("no node lives, and %s is told nothing; it has status %d, %zu bytes: %.*s%.*s", a->id, a->status,
+                   a->body.n, (int)a->head.n, a->head.p ? a->head.p : "", (int)MIN(a->body.n, (size_t)1500),
+                   a->body.p ? a->body.p : "");
 }
 
 /* ---- the gateway ---- */
