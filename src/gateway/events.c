@@ -131,7 +131,7 @@ static void never_came(struct feed_reader *r)
 }
 
 /* The first to ask waits for the second to be over: nothing was made of the last one. */
-static enum step poll(struct exchange *x, unsigned topics)
+static enum step poll_once(struct exchange *x, unsigned topics)
 {
     struct bulletin *last = feed_latest(x->worker);
     struct watcher *w;
@@ -168,5 +168,5 @@ enum step ops_events(struct exchange *x)
         return answer_fail(x, FAIL_not_implemented, STR("nothing is observed here (observe.enabled)"));
     if (x->worker->draining)
         return answer_fail(x, FAIL_shutting_down, STR_NONE);
-    return polls ? poll(x, topics) : stream(x, topics);
+    return polls ? poll_once(x, topics) : stream(x, topics);
 }

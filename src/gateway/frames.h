@@ -13,7 +13,7 @@ struct gateway;
 /* Lent for the call. */
 struct sight {
     struct gateway *gateway;
-    struct fleet_snapshot *fleet; /* with what nodes serve */
+    const struct fleet_snapshot *fleet; /* with what nodes serve */
     const struct pulse *pulse;
     struct history *history;
     struct alerts *alerts;

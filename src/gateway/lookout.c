@@ -267,13 +267,13 @@ static void tell(const struct alert_event *e)
 }
 
 /* What dashboards are told is made only while somebody looks at one. */
-static void publish(struct lookout *l, struct fleet_snapshot *s, nsec now, nsec wall)
+static void publish(struct lookout *l, const struct fleet_snapshot *s, nsec now, nsec wall)
 {
     struct gateway *g = l->first->gateway;
-    struct sight sight = { g, s, &l->pulse, l->history, l->alerts, l->requests, l->memory_limit, now, wall };
+    struct sight sight = { g, s, &l->pulse, l->history, l->alerts, l->requests, memory_limit(g), now, wall };
     struct bulletin *b;
 
-    if (!feed_wanted(g->feed, now) || !fleet_snapshot_serves(g->fleet, s))
+    if (!feed_wanted(g->feed, now))
         return;
     b = bulletin_new(feed_next_number(g->feed), now);
     if (b && !frames_write(l->frames, b, &sight))
@@ -288,6 +288,7 @@ static void look(struct lookout *l)
     nsec now = worker_now(l->first), wall = loop_wall(l->first->loop);
     struct fleet_snapshot *s = fleet_snapshot(g->fleet, now);
     unsigned events;
+    bool whole;
 
     if (!s)
         return;
@@ -301,12 +302,14 @@ static void look(struct lookout *l)
     l->values.n = 0;
     signals_add(l->signals, l->history, &l->pulse, &l->values);
     see_lost_models(l, s);
-    if (fleet_snapshot_serves(g->fleet, s)) {
+    whole = fleet_snapshot_serves(g->fleet, s);
+    if (whole) {
         see_breakers(l, s);
         see_metrics(l, s, now);
     }
     events = alerts_evaluate(l->alerts, now, wall, &l->values, l->event);
-    publish(l, s, now, wall);
+    if (whole)
+        publish(l, s, now, wall);
     fleet_snapshot_free(&s);
     for (unsigned i = 0; i < events; i++)
         tell(&l->event[i]);
