@@ -15,7 +15,7 @@ install: all
 
 test:
 	@tools/setup build test
-	@tools/test release asan live
+	@tools/test release asan live page
 
 asan tsan fuzz sweep:
 	@tools/setup build $@
