@@ -31,5 +31,7 @@ unsigned decision_write(const struct decision *d, char *into)
         at = put_u64(put_str(at, STR(" inflight=")), d->inflight);
     }
     at = put_u64(put_str(at, STR(" n=")), d->candidates);
+    if (d->hedged)
+        at = put_str(at, STR(" hedge=1"));
     return (unsigned)(at - into);
 }

@@ -29,6 +29,7 @@ struct decision {
     const char *by;
     float total, slot, load, prefill, decode, penalty;
     uint32_t candidates, inflight;
+    bool hedged; /* this node was asked because another was late */
 };
 #define DECISION_TEXT 128
 /* As X-OllamaMax-Decision shows it; into at least DECISION_TEXT bytes. Returns how many. */

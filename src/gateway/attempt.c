@@ -30,6 +30,8 @@ static void end_lease(struct exchange *x, enum fail why, bool client_left)
 
     if (!x->ticket.lease.node)
         return;
+    if (!why && x->ticket.embeds && x->up.sent)
+        hedge_learn(&x->worker->hedge, x->ticket.model_hash, worker_now(x->worker) - x->up.sent);
     if (x->owner_kind == OWNER_FLEET) { /* a probe names its node itself, by a pin, and tells the fleet what it saw */
         x->ticket.lease.node = NULL;
         return;
@@ -77,6 +79,8 @@ static enum step failed(struct exchange *x, enum fail why)
     }
     attempt_over(x, why, false);
     x->out.headers = STR_NONE;
+    if (hedge_goes_on(x, why))
+        return STEP_WAIT;
     return choose_elsewhere(x, why);
 }
 
@@ -152,6 +156,7 @@ static enum step send_request(struct exchange *x)
         return failed(x, FAIL_upstream_reset);
     if (x->up.on_sent)
         x->up.on_sent(x);
+    hedge_begin(x);
     return STEP_WAIT;
 }
 

@@ -84,6 +84,7 @@ static void finish(struct exchange *x)
 {
     struct worker *w = x->worker;
 
+    hedge_end(x);
     assume(!x->over && !x->up.conn && !x->ticket.lease.node);
     x->over = true;
     loop_timer_cancel(w->loop, &x->timer);

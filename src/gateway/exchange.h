@@ -63,6 +63,7 @@ struct client;
 struct node_conn;
 struct follower;
 struct cache_key;
+struct hedge;
 struct exchange {
     struct mail mail;
     struct worker *worker;
@@ -131,6 +132,7 @@ struct exchange {
         bool chunked_body;                   /* streamed, length unknown */
         void (*on_sent)(struct exchange *x); /* set: the body is streamed; the head has gone out, the body may follow */
         void (*on_drained)(struct exchange *x); /* all that was written to the node has left */
+        struct hedge *hedge;                    /* of an embedding that was late (gateway/hedge.h); in the arena */
         unsigned attempts, redials, counted;    /* counted: retries that used up the budget */
         enum fail last_why;
         uint64_t node_id;

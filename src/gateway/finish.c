@@ -64,7 +64,8 @@ static void put_decision(const struct decision *d, struct request_decision *to)
                                      .prefill = d->prefill,
                                      .decode = d->decode,
                                      .penalty = d->penalty,
-                                     .candidates = d->candidates };
+                                     .candidates = d->candidates,
+                                     .hedged = d->hedged };
     *put_str(to->policy, by) = 0;
 }
 

@@ -29,6 +29,7 @@ enum step relay_enter(struct exchange *x)
     x->out.status = x->up.status;
     x->out.from_node = true;
     x->out.stream = x->up.form != FORM_WHOLE;
+    hedge_end(x); /* before what it sends is forgotten */
     forget_request(x);
     x->sink->head(x);
     return STEP_WAIT;

@@ -30,6 +30,7 @@ struct gateway_settings {
     struct aliases *aliases;   /* in the arena; NULL: none */
     struct model_rules *rules; /* a reference; NULL: none */
     bool hedge_embeddings;
+    nsec hedge_after; /* when an embedding is late; 0, as it always is but in plays: what is learnt */
     struct rules cache;
     size_t cache_size;    /* memory of the cache in all; 0: the smaller of 256 MiB and 5 % of what there is */
     bool cache_is_shared; /* all tenants have one */

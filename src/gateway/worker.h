@@ -3,6 +3,7 @@
 #pragma once
 #include "fleet/fleet.h"
 #include "gateway/feed.h"
+#include "gateway/hedge.h"
 #include "gateway/settings.h"
 #include "net/conn.h"
 #include "net/http_body.h"
@@ -64,6 +65,7 @@ struct worker {
         uint64_t model;
         struct model_digest digest;
     } known[KNOWN]; /* lookup.c's */
+    struct hedge_times hedge;
 
     char date[32]; /* of date_at's second, for answers of our own */
     nsec date_at;

@@ -94,6 +94,10 @@ static void put_decision(struct json_out *j, const struct record *r, const struc
         put_terms(j, d);
     }
     record_json_known(j, "n", d->candidates);
+    if (d->hedged) {
+        json_key(j, "hedged");
+        json_put_bool(j, true);
+    }
     json_close(j);
 }
 

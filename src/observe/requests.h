@@ -22,6 +22,7 @@ struct request_decision {
     char policy[24];                                   /* NUL-terminated; empty: nothing was decided */
     float total, slot, load, prefill, decode, penalty; /* of policies that count them; else 0 */
     uint32_t candidates;
+    bool hedged; /* this node was asked because another was late */
 };
 struct request_detail {
     uint8_t attempts; /* of these; of more than there is room for the last one is kept as the last */

@@ -29,6 +29,7 @@ static const struct {
     ROW(total_timeout, A_TIME),       ROW(drain_grace, A_TIME),         ROW(queue_max_wait, A_TIME),
     ROW(retry_max, A_NUMBER),
     ROW(body_max, A_SIZE),            ROW(bodies_max, A_SIZE),          ROW(head_max, A_SIZE),
+    ROW(hedge_after, A_TIME),
 #undef ROW
 }, fleet_rows[] = {
 #define ROW(field)                                                                                                     \
