@@ -24,6 +24,7 @@ int cli_simnode(int argc, char **argv);
 int cli_check(int argc, char **argv);
 int cli_bench(int argc, char **argv);
 int cli_simulate(int argc, char **argv);
+int cli_replay(const char *file, bool json); /* simulate --replay: 0 if all was ordered as the first time */
 int cli_status(int argc, char **argv);
 int cli_top(int argc, char **argv);
 int cli_cache(int argc, char **argv);

@@ -15,7 +15,7 @@
 
 struct wanted {
     struct simulate_spec spec;
-    const char *trace;
+    const char *trace, *replay;
     enum trace_format format;
     uint32_t limit, seeds;
     struct trace_phase phase[PHASES_MOST], tenant[SIMULATE_TENANTS];
@@ -164,6 +164,11 @@ static bool read_kill(struct wanted *w, struct str v)
     k->back = 0;
     return read_positive(str_cut(&v, '-'), &k->at) && (!v.n || read_positive(v, &k->back));
 }
+static bool read_replay(struct wanted *w, struct str v)
+{
+    w->replay = v.p;
+    return v.n > 0;
+}
 static bool read_json(struct wanted *w, struct str v)
 {
     w->json = true;
@@ -200,6 +205,7 @@ static const struct flag {
     { "phases",       read_phase_list,   "Poisson instead of the trace's arrivals: load:seconds,load:seconds"    },
     { "tenants",      read_tenants,      "a load for each tenant: 2,.15,.15 (Poisson)"                           },
     { "lasts",        read_lasts,        "seconds that --tenants send; usually 1800"                             },
+    { "replay",       read_replay,       "a file from GET /api/decisions: a gateway's own decisions, run again"  },
     { "json",         read_json,         NULL                                                                    },
 };
 
@@ -425,6 +431,8 @@ int cli_simulate(int argc, char **argv)
         return help();
     if (!read_flags(&w, argc, argv))
         return CLI_MISUSED;
+    if (w.replay)
+        return cli_replay(w.replay, w.json);
     find_overload(&w);
     int code = read_or_draw(&w, &t) ? CLI_FAILED : run(&w, &t);
     trace_free(&t);

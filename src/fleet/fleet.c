@@ -71,6 +71,7 @@ struct fleet *fleet_new(const struct fleet_settings *s, nsec now)
     model_rules_ref(s->rules);
     f->residency = residency_new(0);
     f->scheduler = make_scheduler(s, now);
+    f->ring = f->scheduler ? decisions_record(f->scheduler) : NULL;
     f->caches = caches_new();
     f->preload = preload_new(s->rules);
     f->preload_due = f->preload ? now : NEVER;
@@ -96,6 +97,7 @@ void fleet_free(struct fleet **fleet)
         view_unref(&f->view[i]);
     residency_free(&f->residency);
     scheduler_free(&f->scheduler);
+    scheduler_ring_free(&f->ring);
     model_rules_unref(&f->settings.rules);
     caches_free(&f->caches);
     preload_free(&f->preload);

@@ -245,6 +245,10 @@ struct fleet_queue {
 struct fleet_queue *fleet_queue(struct fleet *f, nsec now);
 void fleet_queue_free(struct fleet_queue **q);
 
+/* The inputs of the scheduler of late, as scheduler_replay runs them again: heap-made, for the caller to free. NULL:
+ * memory is out, or the fleet has outgrown what is kept. */
+void *fleet_decisions(struct fleet *f, size_t *out_n);
+
 /* Pins, for work that names nodes itself (fan-outs, blobs): every node that has the model (key empty: every node that
  * is up). Returns how many were written to out[max]; each must be unpinned. `up_only`: without those that are down. */
 unsigned fleet_pin_holders(struct fleet *f, struct str key, bool up_only, struct node **out, unsigned max, nsec now);

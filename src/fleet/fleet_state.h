@@ -8,6 +8,7 @@
 #include "fleet/fleet.h"
 #include "fleet/residency.h"
 #include "fleet/scheduler.h"
+#include "fleet/scheduler_ring.h"
 #include <pthread.h>
 #include <stdatomic.h>
 
@@ -56,8 +57,9 @@ struct fleet {
 
     struct fleet_settings settings;
     struct scheduler *scheduler;
-    struct caches *caches;   /* has a lock of its own */
-    struct preload *preload; /* NULL: nothing is */
+    struct scheduler_ring *ring; /* of its inputs; NULL: there was no memory for one */
+    struct caches *caches;       /* has a lock of its own */
+    struct preload *preload;     /* NULL: nothing is */
     nsec preload_due;
     struct lost lost[LOST_MAX]; /* by nodes: told to the caches after the lock */
     uint32_t losts;
@@ -119,6 +121,9 @@ void fleet_lock(struct fleet *f);
 void fleet_unlock(struct fleet *f);
 /* The last thing a call does under the lock: decides waiting tickets if there is news, and says when to turn. */
 void fleet_settle(struct fleet *f, nsec now, struct orders *out);
+
+/* ---- decisions.c ------------------------------------------------------------------------------------------------- */
+struct scheduler_ring *decisions_record(struct scheduler *s);
 
 /* ---- roster.c: who is in ---------------------------------------------------------------------------------------- */
 /* NULL if there is none; nodes that are being removed have no name any more. */

@@ -75,7 +75,7 @@ void scheduler_free(struct scheduler **sp)
 
 void scheduler_configure(struct scheduler *s, enum scheduler_policy policy, uint32_t bound, bool shed)
 {
-    if (s->ring)
+    if (ring_records(s, 0))
         ring_configure(s, policy, bound, shed);
     s->settings.policy = policy, s->settings.bound = bound, s->settings.shed = shed;
 }
@@ -125,7 +125,7 @@ void scheduler_node(struct scheduler *s, uint32_t node, const struct scheduler_n
                     struct scheduler_orders *out)
 {
     double now = seconds(s, at);
-    if (s->ring)
+    if (ring_records(s, out->n))
         ring_node(s, node, is, at);
     room_use_node(s, node);
     struct machine *m = &s->machine[node];
@@ -155,7 +155,7 @@ void scheduler_node(struct scheduler *s, uint32_t node, const struct scheduler_n
 
 void scheduler_model(struct scheduler *s, uint32_t model, uint64_t bytes, enum scheduler_policy policy, uint64_t family)
 {
-    if (s->ring)
+    if (ring_records(s, 0))
         ring_model(s, model, bytes, policy, family);
     room_use_model(s, model);
     for (uint32_t n = 0; n < s->nodes && s->model[model].bytes != bytes; n++)
@@ -170,7 +170,7 @@ bool scheduler_forget_model(struct scheduler *s, uint32_t model, nsec at)
 {
     struct model *m = &s->model[model];
     bool idle = !m->waiting && !m->loadings;
-    if (s->ring)
+    if (ring_records(s, 0))
         ring_pair(s, CALL_forget_model, NONE, model, false, 0, at);
     for (uint32_t n = 0; n < s->nodes && m->known; n++)
         idle &= !s->pair[at_pair(s, n, model)].inflight;
@@ -194,7 +194,7 @@ void scheduler_holds(struct scheduler *s, uint32_t node, uint32_t model, bool ho
 {
     struct pair *p = pair_of(s, node, model);
     double now = seconds(s, at);
-    if (s->ring)
+    if (ring_records(s, out->n))
         ring_holds(s, node, model, holds, how, slots, at);
     p->holds = holds;
     p->learnt = how == SLOTS_LEARNT;
@@ -212,7 +212,7 @@ void scheduler_note(struct scheduler *s, uint32_t node, uint32_t model, bool res
                     struct scheduler_orders *out)
 {
     double now = seconds(s, at);
-    if (s->ring)
+    if (ring_records(s, out->n))
         ring_pair(s, CALL_note, node, model, resident, 0, at);
     if (pair_of(s, node, model)->resident != resident)
         load_resident(s, node, model, resident, now);
@@ -224,7 +224,7 @@ void scheduler_bar(struct scheduler *s, uint32_t node, uint32_t model, bool barr
                    struct scheduler_orders *out)
 {
     double now = seconds(s, at);
-    if (s->ring)
+    if (ring_records(s, out->n))
         ring_pair(s, CALL_bar, node, model, barred, 0, at);
     pair_of(s, node, model)->barred = barred;
     load_usable(s, node, model);
@@ -237,7 +237,7 @@ void scheduler_bar(struct scheduler *s, uint32_t node, uint32_t model, bool barr
 void scheduler_refuse_waiting(struct scheduler *s, uint32_t model, enum fail why, nsec at, struct scheduler_orders *out)
 {
     double now = seconds(s, at);
-    if (s->ring)
+    if (ring_records(s, out->n))
         ring_pair(s, CALL_refuse_waiting, NONE, model, false, why, at);
     door_doom(s, model, why, now, out);
     finish(s, now, out);
@@ -248,7 +248,7 @@ void scheduler_loaded(struct scheduler *s, uint32_t node, uint32_t model, bool g
 {
     struct pair *p = pair_of(s, node, model);
     double now = seconds(s, at);
-    if (s->ring)
+    if (ring_records(s, out->n))
         ring_pair(s, CALL_loaded, node, model, good, took, at);
     if (p->loading) {
         p->loading = false;
@@ -331,7 +331,7 @@ static void wait_or_refuse(struct scheduler *s, uint32_t job, double now, struct
 uint64_t scheduler_ask(struct scheduler *s, const struct scheduler_ask *a, nsec at, struct scheduler_orders *out)
 {
     double now = seconds(s, at);
-    if (s->ring)
+    if (ring_records(s, out->n))
         ring_ask(s, CALL_ask, a, at);
     ledger_rebase(s, now);
     uint32_t job = job_take(s);
@@ -376,7 +376,7 @@ static bool leave(struct scheduler *s, uint32_t job, double now, struct schedule
 
 bool scheduler_cancel(struct scheduler *s, uint64_t ticket, nsec at, struct scheduler_orders *out)
 {
-    if (s->ring)
+    if (ring_records(s, out->n))
         ring_ticket(s, CALL_cancel, ticket, at);
     return leave(s, job_of(s, ticket), seconds(s, at), out);
 }
@@ -385,7 +385,7 @@ bool scheduler_drain(struct scheduler *s, uint64_t ticket, nsec at, struct sched
 {
     uint32_t job = job_of(s, ticket);
     double now = seconds(s, at);
-    if (s->ring)
+    if (ring_records(s, out->n))
         ring_ticket(s, CALL_drain, ticket, at);
     if (job == NONE || s->job[job].state == JOB_WAITS)
         return leave(s, job, now, out);
@@ -402,7 +402,7 @@ void scheduler_first(struct scheduler *s, uint64_t ticket, nsec at)
 {
     uint32_t job = job_of(s, ticket);
     double now = seconds(s, at);
-    if (s->ring)
+    if (ring_records(s, 0))
         ring_ticket(s, CALL_first, ticket, at);
     if (job == NONE || s->job[job].state != JOB_SERVED || s->job[job].stopping || s->job[job].first > 0)
         return;
@@ -416,7 +416,7 @@ bool scheduler_end(struct scheduler *s, uint64_t ticket, const struct scheduler_
 {
     uint32_t job = job_of(s, ticket);
     double now = seconds(s, at);
-    if (s->ring)
+    if (ring_records(s, out->n))
         ring_end(s, ticket, f, at);
     if (job == NONE || s->job[job].state != JOB_SERVED)
         return false;
@@ -448,7 +448,7 @@ static void end_stopped(struct scheduler *s, double now)
 void scheduler_turn(struct scheduler *s, nsec at, struct scheduler_orders *out)
 {
     double now = seconds(s, at);
-    if (s->ring)
+    if (ring_records(s, out->n))
         ring_ticket(s, CALL_turn, 0, at);
     ledger_rebase(s, now);
     fault_turn(s, now);

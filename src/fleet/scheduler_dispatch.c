@@ -37,6 +37,7 @@ void dispatch_grant(struct scheduler *s, uint32_t job, uint32_t node, double now
     tenant_charge(s, j, (double)j->prompt + 2.0 * j->output);
     ledger_open(s, job, node, now);
     o->matched_tokens = j->matched;
+    ring_ordered(s, o);
 }
 
 void dispatch_refuse(struct scheduler *s, uint32_t job, enum fail why, double now, struct scheduler_orders *out)
@@ -45,6 +46,7 @@ void dispatch_refuse(struct scheduler *s, uint32_t job, enum fail why, double no
     struct scheduler_order *o = orders_add(out, ORDER_REFUSE);
     o->model = j->model, o->ticket = ticket_of(s, job), o->owner = j->owner, o->why = why;
     o->retry_after_s = (uint32_t)fmin(60, fmax(1, ceil(door_wait(s, j, now))));
+    ring_ordered(s, o);
     if (j->state == JOB_WAITS)
         queue_remove(s, job);
     job_give(s, job);

@@ -197,6 +197,7 @@ static void unload(struct scheduler *s, uint32_t node, uint32_t model, double no
 {
     struct scheduler_order *o = orders_add(out, ORDER_UNLOAD);
     o->node = node, o->model = model;
+    ring_ordered(s, o);
     load_resident(s, node, model, false, now);
 }
 
@@ -215,6 +216,7 @@ static void load(struct scheduler *s, const struct place *p, uint32_t model, dou
     }
     struct scheduler_order *o = orders_add(out, ORDER_LOAD);
     o->node = p->node, o->model = model;
+    ring_ordered(s, o);
     s->pair[at_pair(s, p->node, model)].loading = true;
     s->model[model].loadings++;
     s->model[model].pressed_since = INFINITY;
@@ -517,7 +519,7 @@ enum fail scheduler_load(struct scheduler *s, uint32_t node, uint32_t model, nse
     double now = seconds(s, at);
     struct job only = { .pin = node, .model = model };
     struct place p;
-    if (s->ring)
+    if (ring_records(s, out->n))
         ring_pair(s, CALL_load, node, model, false, 0, at);
     if (model >= s->models || !s->model[model].known || (node != NONE && node >= s->nodes))
         return FAIL_no_node;
@@ -533,7 +535,7 @@ enum fail scheduler_load(struct scheduler *s, uint32_t node, uint32_t model, nse
 void scheduler_unload(struct scheduler *s, uint32_t model, nsec at, struct scheduler_orders *out)
 {
     double now = seconds(s, at);
-    if (s->ring)
+    if (ring_records(s, out->n))
         ring_pair(s, CALL_unload, NONE, model, false, 0, at);
     for (uint32_t n = 0; n < s->nodes; n++)
         load_leave(s, n, model, NONE, now);

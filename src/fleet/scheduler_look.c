@@ -163,7 +163,7 @@ struct scheduler_would scheduler_explain(struct scheduler *s, const struct sched
                                          struct scheduler_explained *out, uint32_t n)
 {
     double now = seconds(s, at);
-    if (s->ring) /* it changes no decision, but estimates that later ones look at are made anew */
+    if (ring_records(s, 0)) /* it changes no decision, but estimates that later ones look at are made anew */
         ring_ask(s, CALL_explain, a, at);
     struct job j = as_job(s, a, now);
     struct scheduler_would would = { .waits_for = NONE };

@@ -1,6 +1,7 @@
 /* fleet/scheduler_ring.c - recording is one copy into a cell, replaying is a table of the same calls.
  *
- * The scheduler is pure, so state and inputs are all there is to record: no orders, no reasons. An image is the struct
+ * The scheduler is pure, so state and inputs are all there is to record: no reasons, and of the orders only a running
+ * sum, one byte of it with each input, by which a replay shows that it ordered the same. An image is the struct
  * and the used part of each array, found by the same walk for copying out, copying in and counting. Cells are written
  * whole and never split at the ring's end; what they say is only read by this build, so they have no byte order. */
 #include "fleet/scheduler_ring.h"
@@ -28,9 +29,11 @@ const char *scheduler_call_name(enum scheduler_call c)
 /* What each call has; the rest of an ask's cells is its hints and what was tried. */
 struct entry {
     nsec now;
-    uint8_t call, cells;
+    uint8_t call : 6, cells : 2;
     bool flag;
-    uint32_t model; /* or the node */
+    uint8_t had;
+    uint8_t ordered; /* of the sum of all that was ordered before it */
+    uint32_t model;  /* or the node */
     union {
         struct {
             uint32_t prompt, output, pin;
@@ -68,6 +71,7 @@ struct image {
     unsigned char *at;
 };
 struct scheduler_ring {
+    const struct scheduler *of;
     uint32_t cells;
     size_t image_room;
     uint64_t head; /* cells ever written */
@@ -206,6 +210,7 @@ struct scheduler_ring *scheduler_record(struct scheduler *s, struct scheduler_ri
     struct scheduler_ring *before = s->ring;
     s->ring = ring;
     if (ring) {
+        ring->of = s;
         ring->image[1].from = UINT64_MAX; /* of another scheduler, or another time */
         ring->outgrown = false;
         take_image(s);
@@ -227,7 +232,7 @@ static void fill_up(struct scheduler_ring *r, uint32_t cells)
     struct entry *e = (struct entry *)(void *)cell_at(r, r->head);
     if (left >= cells)
         return;
-    e->call = CALL_nothing, e->cells = (uint8_t)left;
+    e->call = CALL_nothing, e->cells = left & 3;
     r->head += left;
 }
 
@@ -242,9 +247,16 @@ static struct entry *put(struct scheduler *s, enum scheduler_call call, uint32_t
     fill_up(r, cells);
     struct entry *e = (struct entry *)(void *)cell_at(r, r->head);
     memset(e, 0, CELL);
-    e->call = (uint8_t)call, e->cells = (uint8_t)cells, e->model = model, e->now = now;
+    e->had = s->had, e->ordered = (uint8_t)s->ordered;
+    e->call = call, e->cells = cells & 3, e->model = model, e->now = now;
     r->head += cells;
     return e;
+}
+
+void ring_ordered(struct scheduler *s, const struct scheduler_order *o)
+{
+    uint64_t what = (uint64_t)o->verb << 60 ^ (uint64_t)o->node << 32 ^ o->model ^ (uint64_t)o->why << 48;
+    s->ordered = mix(s->ordered ^ mix(what) ^ o->ticket);
 }
 
 void ring_configure(struct scheduler *s, enum scheduler_policy policy, uint32_t bound, bool shed)
@@ -331,7 +343,7 @@ void ring_end(struct scheduler *s, uint64_t ticket, const struct scheduler_figur
 /* ---- the bytes --------------------------------------------------------------------------------------------------- */
 
 struct header {
-    uint64_t magic, build, check, image_bytes, cells;
+    uint64_t magic, build, check, image_bytes, cells, ordered;
 };
 
 /* What would be read wrong if it had another shape. */
@@ -368,7 +380,9 @@ size_t scheduler_ring_copy(const struct scheduler_ring *r, void *into, size_t ro
     at += i->bytes;
     for (uint64_t n = i->from; n < r->head; n++, at += CELL)
         memcpy(at, cell_at(r, n), CELL);
-    struct header h = { .magic = MAGIC, .build = build(), .image_bytes = i->bytes, .cells = r->head - i->from };
+    struct header h = {
+        .magic = MAGIC, .build = build(), .image_bytes = i->bytes, .cells = r->head - i->from, .ordered = r->of->ordered
+    };
     h.check = XXH3_64bits((unsigned char *)into + sizeof h, bytes - sizeof h);
     memcpy(into, &h, sizeof h);
     return bytes;
@@ -464,7 +478,7 @@ static bool again(struct scheduler *s, const struct entry *e, uint64_t *out_tick
     }
 }
 
-static struct scheduler_input as_input(const struct entry *e, uint64_t ticket)
+static struct scheduler_input as_input(const struct entry *e, uint64_t ticket, bool same)
 {
     bool of_pair = e->call >= CALL_holds && e->call <= CALL_load,
          of_ask = e->call == CALL_ask || e->call == CALL_explain;
@@ -475,6 +489,7 @@ static struct scheduler_input as_input(const struct entry *e, uint64_t ticket)
                                                                   : NONE,
                                      .model = e->call == CALL_node ? NONE : e->model,
                                      .ticket = ticket,
+                                     .same = same,
                                      .owner = of_ask ? e->ask.owner : 0 };
 }
 
@@ -489,16 +504,20 @@ static enum fail run_again(struct scheduler *s, const unsigned char *cell, uint6
         step = e.cells;
         memcpy(&e, cell + n * CELL, MIN(step * CELL, sizeof e));
         scheduler_orders_init(&out);
+        bool same = e.call == CALL_nothing || e.ordered == (uint8_t)s->ordered;
+        out.n = e.had;
         if (!again(s, &e, &ticket, &out))
             return FAIL_no_memory;
-        struct scheduler_input in = as_input(&e, ticket);
+        out.n -= e.had;
+        memmove(out.order, out.order + e.had, out.n * sizeof *out.order);
+        struct scheduler_input in = as_input(&e, ticket, same);
         if (e.call != CALL_nothing)
             visit(&in, &out, arg);
     }
     return OK;
 }
 
-enum fail scheduler_replay(const void *bytes, size_t n, scheduler_replayed *visit, void *arg)
+enum fail scheduler_replay(const void *bytes, size_t n, scheduler_replayed *visit, void *arg, bool *out_same)
 {
     struct header h = { 0 };
     const unsigned char *body = (const unsigned char *)bytes + sizeof h;
@@ -512,6 +531,7 @@ enum fail scheduler_replay(const void *bytes, size_t n, scheduler_replayed *visi
     if (!s)
         return FAIL_no_memory;
     enum fail failed = run_again(s, body + h.image_bytes, h.cells, visit, arg);
+    *out_same = s->ordered == h.ordered;
     scheduler_free(&s);
     return failed;
 }

@@ -36,8 +36,9 @@ struct scheduler_input { /* one that was run again; what it does not have is NON
     nsec now;
     uint32_t node, model;
     uint64_t ticket, owner; /* ticket: of an ask, the one it got */
+    bool same; /* nothing else had been ordered before it than the first time, as far as a byte of a sum tells */
 };
 typedef void scheduler_replayed(const struct scheduler_input *in, const struct scheduler_orders *out, void *arg);
-/* Runs the inputs again, telling what each one ordered. FAIL_no_memory; FAIL_bad_value: damaged, or of another build.
- */
-enum fail scheduler_replay(const void *bytes, size_t n, scheduler_replayed *visit, void *arg);
+/* Runs the inputs again, telling what each one ordered, and whether in the end all was ordered as the first time.
+ * FAIL_no_memory; FAIL_bad_value: damaged, or of another build. */
+enum fail scheduler_replay(const void *bytes, size_t n, scheduler_replayed *visit, void *arg, bool *out_same);

@@ -168,9 +168,11 @@ static void compare(const struct scheduler_input *in, const struct scheduler_ord
 }
 
 static uint32_t count_cb_inputs;
+static bool same;
 static void count_input(const struct scheduler_input *in, const struct scheduler_orders *out, void *arg)
 {
     count_cb_inputs++;
+    assert_true(in->same);
     assert_true(strlen(scheduler_call_name(in->call)) > 2);
 }
 
@@ -196,14 +198,51 @@ static void runs_again(uint64_t seed, enum scheduler_policy policy, uint32_t eve
         happen();
     void *bytes = copy_of(r, &n);
     count_cb_inputs = 0;
-    assert_int_equal(scheduler_replay(bytes, n, count_input, NULL), OK);
+    assert_int_equal(scheduler_replay(bytes, n, count_input, NULL, &same), OK);
     assert_in_range(count_cb_inputs, at_least, inputs);
     struct compared c = { .at = inputs - count_cb_inputs };
-    assert_int_equal(scheduler_replay(bytes, n, compare, &c), OK);
+    assert_int_equal(scheduler_replay(bytes, n, compare, &c, &same), OK);
+    assert_true(same);
     assert_int_equal(c.same, count_cb_inputs);
     assert_int_equal(c.at, inputs);
     free(bytes);
     assert_ptr_equal(scheduler_record(fleet, NULL), r);
+    scheduler_ring_free(&r);
+    scheduler_free(&fleet);
+}
+
+/* As the fleet does it: what one call leaves of the room is the next one's. */
+static void calls_that_share_their_orders_run_again(void **state)
+{
+    size_t n;
+    begin(9, SCHEDULER_eta);
+    struct scheduler_ring *r = scheduler_ring_new(&fleet->settings, 4096);
+    scheduler_record(fleet, r);
+    for (int i = 0; i < 300; i++) {
+        scheduler_orders_init(&orders);
+        for (uint32_t node = 0; node < NODES; node++) {
+            struct scheduler_node is = usual_node(node, 30);
+            is.up = i % 3 > 0;
+            scheduler_node(fleet, node, &is, at(now), &orders);
+            for (uint32_t m = 0; is.up && m < MODELS; m++)
+                scheduler_note(fleet, node, m, true, at(now), &orders);
+        }
+        while (orders.more) {
+            scheduler_orders_init(&orders);
+            scheduler_turn(fleet, at(now), &orders);
+        }
+        for (int k = 0; k < 150 && i % 3 == 0; k++) {
+            struct scheduler_ask a = usual_ask(below(MODELS), 100);
+            scheduler_orders_init(&orders);
+            scheduler_ask(fleet, &a, at(now), &orders);
+        }
+        now += 0.1;
+    }
+    void *bytes = copy_of(r, &n);
+    same = false;
+    assert_int_equal(scheduler_replay(bytes, n, count_input, NULL, &same), OK);
+    assert_true(same);
+    free(bytes);
     scheduler_ring_free(&r);
     scheduler_free(&fleet);
 }
@@ -251,7 +290,7 @@ static void growing_is_recorded(void **state)
         happen();
     void *bytes = copy_of(r, &n);
     struct compared c = { 0 };
-    assert_int_equal(scheduler_replay(bytes, n, compare, &c), OK);
+    assert_int_equal(scheduler_replay(bytes, n, compare, &c, &same), OK);
     assert_int_equal(c.same, inputs);
     free(bytes);
     scheduler_ring_free(&r);
@@ -285,13 +324,13 @@ static void damage_is_noticed(void **state)
     unsigned char *bytes = copy_of(r, &n);
     for (size_t at_byte = 0; at_byte < n; at_byte += n / 97) {
         bytes[at_byte] ^= 4;
-        assert_int_equal(scheduler_replay(bytes, n, count_input, NULL), FAIL_bad_value);
+        assert_int_equal(scheduler_replay(bytes, n, count_input, NULL, &same), FAIL_bad_value);
         bytes[at_byte] ^= 4;
     }
     for (size_t less = 1; less <= n; less += n / 13)
-        assert_int_equal(scheduler_replay(bytes, n - less, count_input, NULL), FAIL_bad_value);
+        assert_int_equal(scheduler_replay(bytes, n - less, count_input, NULL, &same), FAIL_bad_value);
     memory_fail_at(1);
-    assert_int_equal(scheduler_replay(bytes, n, count_input, NULL), FAIL_no_memory);
+    assert_int_equal(scheduler_replay(bytes, n, count_input, NULL, &same), FAIL_no_memory);
     memory_fail_at(1);
     assert_null(scheduler_ring_new(&fleet->settings, 1000));
     memory_fail_at(0);
@@ -335,6 +374,7 @@ int main(void)
         cmocka_unit_test(after_wrapping_the_last_half_runs_again),
         cmocka_unit_test(every_policy_runs_again),
         cmocka_unit_test(growing_is_recorded),
+        cmocka_unit_test(calls_that_share_their_orders_run_again),
         cmocka_unit_test(one_that_is_outgrown_stops),
         cmocka_unit_test(damage_is_noticed),
         cmocka_unit_test(recording_is_cheap),

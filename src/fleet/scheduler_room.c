@@ -109,7 +109,7 @@ void scheduler_move(struct scheduler *s, struct scheduler_room *to)
     struct scheduler_room from = s->room;
     if (to->nodes_max < from.nodes_max || to->models_max < from.models_max)
         return;
-    if (s->ring)
+    if (ring_records(s, 0))
         ring_move(s, to);
 #define MOVE(type, name, n)       memcpy(to->name, from.name, (n) * sizeof(type));
 #define MOVE_BY_NODE(type, name)  MOVE(type, name, s->width)

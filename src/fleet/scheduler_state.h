@@ -162,6 +162,8 @@ struct scheduler {
     };
     struct scheduler_settings settings;
     struct scheduler_ring *ring; /* NULL: nobody records */
+    uint64_t ordered;            /* a sum over all orders */
+    uint8_t had;                 /* orders that were in *out when the call began, which decides what finds room */
     nsec epoch;
     uint32_t nodes, models; /* the highest numbers that were used, and one */
     uint32_t width;         /* nodes, rounded up to LANES */
@@ -261,6 +263,12 @@ void room_use_model(struct scheduler *s, uint32_t model);
 void room_clear_pair(struct scheduler *s, uint32_t node, uint32_t model);
 
 /* ---- scheduler_ring.c: only while somebody records -------------------------------------------------------------- */
+static inline bool ring_records(struct scheduler *s, uint32_t had)
+{
+    s->had = (uint8_t)had;
+    return s->ring != NULL;
+}
+void ring_ordered(struct scheduler *s, const struct scheduler_order *o); /* always: an order is complete */
 void ring_configure(struct scheduler *s, enum scheduler_policy policy, uint32_t bound, bool shed);
 void ring_node(struct scheduler *s, uint32_t node, const struct scheduler_node *is, nsec now);
 void ring_model(struct scheduler *s, uint32_t model, uint64_t bytes, enum scheduler_policy policy, uint64_t family);

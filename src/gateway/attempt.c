@@ -21,7 +21,7 @@ static void end_lease(struct exchange *x, enum fail why, bool client_left)
                                .client_left = client_left,
                                .was_sent = x->up.sent != 0,
                                .unloads = x->route.unloads,
-                               .records = x->up.form == FORM_WHOLE ? 0 : x->tally.records,
+                               .records = x->up.form == FORM_WHOLE ? 0 : x->tally.records - x->again.before,
                                .first_byte = x->up.first_byte,
                                .ended = worker_now(x->worker),
                                .figures = x->up.figures,
@@ -110,7 +110,8 @@ static bool start_over(struct exchange *x)
 void attempt_broken(struct exchange *x, enum fail why)
 {
     if (x->stage == STAGE_RELAY && !start_over(x)) {
-        relay_broken(x, why);
+        if (!continue_elsewhere(x, why))
+            relay_broken(x, why);
         return;
     }
     buf_free(&x->up.hold);
@@ -205,6 +206,16 @@ enum step attempt_enter(struct exchange *x)
 
 /* ---- the answer -------------------------------------------------------------------------------------------------- */
 
+/* In the middle of a stream only more of it is an answer. */
+static enum fail judge_continuation(const struct exchange *x)
+{
+    if (x->up.status == 503)
+        return FAIL_upstream_busy;
+    if (x->up.status == 404)
+        return FAIL_upstream_no_model;
+    return x->up.status == 200 && x->up.form == FORM_NDJSON ? OK : FAIL_upstream_error;
+}
+
 static enum fail take_head(struct node_conn *nc, const struct http_head *h)
 {
     struct exchange *x = nc->x;
@@ -223,7 +234,7 @@ static enum fail take_head(struct node_conn *nc, const struct http_head *h)
     if (h->status >= 400 || (x->route.row && x->route.row->id == ROUTE_v1_transcribe))
         x->up.form = FORM_WHOLE;
     x->up.simulated = http_has(h, H_X_OLLAMAMAX_SIMULATED);
-    return forward_take_response(x, h);
+    return x->again.n ? judge_continuation(x) : forward_take_response(x, h);
 }
 
 /* Chunk framing removed in place: all data of one read becomes one run of bytes. */

@@ -147,8 +147,21 @@ bool choose_nobody_serves(enum fail why)
            why == FAIL_retries_exhausted || why == FAIL_load_failed;
 }
 
+/* The client has a part of it: the truth is that its node died, and that nobody went on. */
+static enum step nobody_goes_on(struct exchange *x)
+{
+    struct str words = x->again.words.n ? x->again.words : fail_sentence(x->again.why);
+
+    return answer_failf(x, x->again.why, "%.*s; and no other node could go on: %.*s", STR_ARG(words),
+                        STR_ARG(fail_sentence(x->up.last_why)));
+}
+
 static enum step refused(struct exchange *x)
 {
+    if (x->again.n) {
+        x->up.last_why = x->ticket.refused;
+        return nobody_goes_on(x);
+    }
     if (choose_nobody_serves(x->ticket.refused) && names_fall_back(x, x->ticket.refused))
         return STEP_AGAIN;
     switch (choose_nobody_serves(x->ticket.refused) && x->route.fell_back ? x->route.first_why : x->ticket.refused) {
@@ -182,12 +195,14 @@ static nsec pause_before(struct exchange *x)
 enum step choose_elsewhere(struct exchange *x, enum fail why)
 {
     bool counts = !fail_is_free_retry(why);
-    bool may = fail_may_go_elsewhere(why) && !x->out.head_sent &&
+    bool may = fail_may_go_elsewhere(why) && (!x->out.head_sent || x->again.n) &&
                !(x->route.row && x->route.row->flags & ROUTE_NO_RETRY) && exchange_is_question(x) &&
                (!counts || x->up.counted < x->settings->retry_max) && x->ticket.tried_n < TRIED_MAX;
 
     x->up.last_why = why;
     remember_tried(&x->ticket, x->up.node_id);
+    if (!may && x->again.n)
+        return nobody_goes_on(x);
     if (!may && fail_may_go_elsewhere(why) && names_fall_back(x, FAIL_retries_exhausted))
         return STEP_AGAIN;
     if (!may)
@@ -196,5 +211,17 @@ enum step choose_elsewhere(struct exchange *x, enum fail why)
     x->ticket.retry_counts = counts;
     x->up.retry_at = counts ? worker_now(x->worker) + pause_before(x) : 0;
     x->up.counted += counts;
-    return STEP_AGAIN;
+    return x->again.n ? STEP_GO_ON : STEP_AGAIN;
+}
+
+/* The client has waited already, and hears nothing meanwhile: as long as it would bear a silent node. */
+enum step choose_to_go_on(struct exchange *x, enum fail why)
+{
+    remember_tried(&x->ticket, x->up.node_id);
+    meter_retry(x->worker->meter, why);
+    x->up.last_why = why;
+    x->up.retry_at = 0;
+    x->ticket.retry_counts = true;
+    x->ticket.deadline = worker_now(x->worker) + x->settings->inter_chunk_timeout;
+    return STEP_GO_ON;
 }

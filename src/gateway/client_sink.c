@@ -10,7 +10,7 @@
 
 #define PACE MSEC(1)
 #define HEAD_FIX                                                                                                       \
-    (640 + STATUS_ROOM + STATUS_AGE_ROOM) /* our own lines, without the strings whose lengths are added                \
+    (680 + STATUS_ROOM + STATUS_AGE_ROOM) /* our own lines, without the strings whose lengths are added                \
                                            */
 
 /* ---- the head ---------------------------------------------------------------------------------------------------- */
@@ -124,6 +124,8 @@ static struct str put_head(struct client *c, struct exchange *x, char *at)
     if (x->lookup.asked)
         p = put_cache(p, x);
     p = put_cors(p, x);
+    if (x->again.may)
+        p = put_line(p, STR("Trailer: "), STR("X-OllamaMax-Continued"));
     p = put_framing(p, c, x);
     return str_span(at, put_str(p, HTTP_CRLF));
 }
@@ -159,7 +161,7 @@ static void write_out(struct client *c, struct str head, struct str bytes, bool 
     if (body && c->chunked)
         PIECE(HTTP_CRLF);
     if (last && c->chunked)
-        PIECE(HTTP_LAST_CHUNK);
+        PIECE(c->x->again.n ? STR("0\r\nX-OllamaMax-Continued: 1\r\n\r\n") : HTTP_LAST_CHUNK);
 #undef PIECE
     c->last_write = worker_now(c->worker);
     list_del_if(&c->due);

@@ -94,6 +94,7 @@ static void finish(struct exchange *x)
     w->n_exchanges--;
     body_release(x);
     buf_free(&x->up.hold);
+    continue_done(x);
     arena_done(&x->arena);
     settings_unpin(w, x->settings);
     if (x->ticket.announced) /* a grant is on its way here, and its delivery frees the exchange */
@@ -110,6 +111,10 @@ static void move(struct exchange *x, enum step s)
     case STEP_NEXT: x->stage++; break;
     case STEP_AGAIN:
         assume(!x->out.head_sent); /* the one backward edge: while not one byte has gone to the sink */
+        x->stage = STAGE_CHOOSE;
+        break;
+    case STEP_GO_ON:
+        assume(x->again.n);
         x->stage = STAGE_CHOOSE;
         break;
     case STEP_FINISH: x->stage = STAGE_FINISH; break;

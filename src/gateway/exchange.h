@@ -5,8 +5,8 @@
  * earlier ones. Other threads only post bits to `mail`. The road:
  *
  *     door -> route -> local -> lookup -> choose -> attempt -> relay -> finish
- *                                            ^---------'            one backward edge, while not one byte has gone to
- *                                                                   the sink
+ *                                            ^---------'   |        while not one byte has gone to the sink
+ *                                            ^-----------------'     continuation, where the client asked for it
  *
  * A stage's `enter` returns what happens next; one that waits is continued by exchange_wake, from the loop. */
 #pragma once
@@ -18,6 +18,7 @@
 #include "cache/control.h"
 #include "cache/status.h"
 #include "fleet/ticket.h"
+#include "gateway/continue.h"
 #include "gateway/settings.h"
 #include "gateway/worker.h"
 #include "observe/requests.h"
@@ -32,7 +33,13 @@ enum stage {
     STAGE_RELAY,
     STAGE_FINISH
 };
-enum step { STEP_NEXT, STEP_WAIT, STEP_AGAIN /* back to choose */, STEP_FINISH };
+enum step {
+    STEP_NEXT,
+    STEP_WAIT,
+    STEP_AGAIN /* back to choose */,
+    STEP_GO_ON /* likewise, in the middle */,
+    STEP_FINISH
+};
 
 struct exchange;
 /* Where the bytes go: the owner's. head, then push..., then ended, exactly once and last; the exchange is gone after
@@ -85,7 +92,7 @@ struct exchange {
         bool slash;             /* a slash at the path's end was tidied away */
         struct str host, origin, user_agent, accept, content_type, authorization, encoding;
         struct str accept_encoding, if_none_match;
-        struct str request_id, traceparent, tenant, deadline_ms, pin, priority, via, cors_method;
+        struct str request_id, traceparent, tenant, deadline_ms, pin, priority, via, cors_method, goes_on;
         struct str peer;    /* the client's address */
         struct str forward; /* header lines that go on to nodes, "Name: value\r\n"... */
         struct str body;    /* whole; in the arena or in body_buf */
@@ -160,6 +167,7 @@ struct exchange {
         bool head_sent, stream, from_node, complete;
         unsigned broken; /* BREAK_ */
     } out;
+    struct again again;
     struct {               /* tally */
         uint64_t bytes_in; /* of a streamed body */
         uint64_t bytes_out;

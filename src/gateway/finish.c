@@ -27,6 +27,16 @@ static void put_times(const struct exchange *x, struct record *r)
         r->gap_us = micros(x->tally.first, x->tally.last) / (r->records - 1);
 }
 
+/* What this node has counted as its prompt, and the nodes before it had said, is a part of the answer. */
+static void put_tokens(const struct exchange *x, struct record *r)
+{
+    const struct figures *f = &x->up.figures;
+    int64_t before = x->again.before;
+
+    r->tokens_in = (int32_t)(f->prompt_tokens > before ? f->prompt_tokens - before : f->prompt_tokens);
+    r->tokens_out = (int32_t)(f->output_tokens >= 0 ? f->output_tokens + before : f->output_tokens);
+}
+
 static void put_names(const struct exchange *x, struct record *r)
 {
     struct str from = x->owner_kind == OWNER_CLIENT ? str_take(client_address(x), sizeof r->client - 1) : STR_NONE;
@@ -105,8 +115,6 @@ void finish_record(struct exchange *x)
         .id = x->id,
         .bytes_in = x->in.body.n + x->tally.bytes_in,
         .bytes_out = x->tally.bytes_out,
-        .tokens_in = (int32_t)x->up.figures.prompt_tokens,
-        .tokens_out = (int32_t)x->up.figures.output_tokens,
         .status = (uint16_t)x->tally.status,
         .why = (uint16_t)x->tally.why,
         .route = x->route.row ? (uint8_t)x->route.row->id : ROUTE_NONE,
@@ -117,6 +125,7 @@ void finish_record(struct exchange *x)
         .stream = x->out.stream,
         .simulated = x->up.simulated,
         .retried = x->up.attempts > 1,
+        .continued = x->again.n > 0,
         .in_band_error = x->up.failed_in_band || (x->out.head_sent && x->tally.why && x->out.stream),
     };
 
@@ -124,6 +133,7 @@ void finish_record(struct exchange *x)
         r.status = x->tally.why ? (uint16_t)fail_status(x->tally.why) : 200;
     put_times(x, &r);
     put_names(x, &r);
+    put_tokens(x, &r);
     put_trace(x, &r);
     if (r.why == FAIL_client_gone && x->owner_kind != OWNER_TAPE)
         meter_add(x->worker->meter, COUNT_client_aborts, 1);

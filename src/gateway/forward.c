@@ -141,6 +141,7 @@ static const uint16_t place[H_COUNT] = {
     KEEP(X_OLLAMAMAX_PRIORITY, priority),
     KEEP(X_OLLAMAMAX_DEADLINE_MS, deadline_ms),
     KEEP(X_OLLAMAMAX_NODE, pin),
+    KEEP(X_OLLAMAMAX_CONTINUE, goes_on),
     KEEP(VIA, via),
     KEEP(ACCESS_CONTROL_REQUEST_METHOD, cors_method),
 #undef KEEP

@@ -57,6 +57,7 @@ void answer_retry_advice(struct exchange *x, enum fail why);
 void choose_decided(struct exchange *x); /* the fleet has granted or refused a ticket that waited */
 void choose_cancel(struct exchange *x);  /* takes a waiting ticket back */
 enum step choose_elsewhere(struct exchange *x, enum fail why); /* after a failed attempt: another node, or the truth */
+enum step choose_to_go_on(struct exchange *x, enum fail why);  /* after a death in the middle: another node goes on */
 bool choose_nobody_serves(enum fail why); /* waiting or less work would not help: another model may */
 enum step choose_nobody_up(struct exchange *x, enum fail why); /* answers with each node's name and last error */
 

@@ -84,6 +84,8 @@ static enum rule judge(const struct exchange *x)
                             .has_digest = true, /* which is asked for only when all else is well */
                             .pinned = x->ticket.pin.n > 0 };
 
+    if (x->in.goes_on.n)
+        return RULE_continued;
     return is_never_kept(x) ? RULE_disabled : rule_asking(&x->settings->cache, &ask);
 }
 

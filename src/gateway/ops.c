@@ -333,7 +333,7 @@ static enum step (*const by_route[ROUTE_COUNT])(struct exchange *x) = {
     [ROUTE_silences] = ops_silences, [ROUTE_silence] = ops_silence,
     [ROUTE_explain] = ops_explain,   [ROUTE_queue] = ops_queue,
     [ROUTE_cache] = ops_cache,       [ROUTE_events] = ops_events,
-    [ROUTE_ws] = socket_enter,
+    [ROUTE_ws] = socket_enter,       [ROUTE_decisions] = ops_decisions,
 };
 
 enum step ops_enter(struct exchange *x)

@@ -30,8 +30,9 @@ enum step ops_nodes_detailed(struct exchange *x); /* GET /api/nodes/detailed */
 enum step ops_node(struct exchange *x);           /* GET, PATCH, DELETE /api/nodes/{id}, POST .../drain, .../undrain */
 enum step ops_models(struct exchange *x);         /* GET /api/models */
 /* ops_schedule.c */
-enum step ops_explain(struct exchange *x); /* POST /api/explain */
-enum step ops_queue(struct exchange *x);   /* GET /api/queue */
+enum step ops_explain(struct exchange *x);   /* POST /api/explain */
+enum step ops_queue(struct exchange *x);     /* GET /api/queue */
+enum step ops_decisions(struct exchange *x); /* GET /api/decisions */
 /* ops_observe.c */
 enum step ops_history(struct exchange *x);     /* GET /api/history */
 enum step ops_requests(struct exchange *x);    /* GET /api/requests */

@@ -5,6 +5,7 @@
  * is named the one that the request gets. For that time the exchange is on the route that is meant. */
 #include "gateway/ops.h"
 #include <math.h>
+#include <stdlib.h>
 
 /* ---- POST /api/explain: the answer ------------------------------------------------------------------------------- */
 
@@ -218,4 +219,20 @@ enum step ops_queue(struct exchange *x)
     put_queue(&j, q);
     fleet_queue_free(&q);
     return answer_json(x, 200, &t);
+}
+
+/* ---- GET /api/decisions ------------------------------------------------------------------------------------------ */
+
+/* No prompts, no names: numbers of nodes, models and tickets, as the scheduler knows them. */
+enum step ops_decisions(struct exchange *x)
+{
+    size_t n;
+    void *bytes = fleet_decisions(x->worker->gateway->fleet, &n);
+    enum step step;
+
+    if (!bytes)
+        return answer_fail(x, FAIL_no_memory, STR("there is no memory for a record of the scheduler's inputs"));
+    step = answer(x, 200, STR("application/octet-stream"), (struct str){ bytes, n });
+    free(bytes);
+    return step;
 }

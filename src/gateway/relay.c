@@ -17,7 +17,7 @@
  * the node is not still taking it in. */
 static void forget_request(struct exchange *x)
 {
-    if (!x->up.conn || conn_pending(&x->up.conn->conn) || x->sink->unsay)
+    if (!x->up.conn || conn_pending(&x->up.conn->conn) || x->sink->unsay || x->again.may)
         return;
     body_release(x);
     x->up.body = STR_NONE;
@@ -26,6 +26,9 @@ static void forget_request(struct exchange *x)
 
 enum step relay_enter(struct exchange *x)
 {
+    if (x->again.n)
+        return STEP_WAIT; /* the head has gone out long ago */
+    continue_begin(x);
     x->out.status = x->up.status;
     x->out.from_node = true;
     x->out.stream = x->up.form != FORM_WHOLE;
@@ -117,7 +120,7 @@ static bool let_through(struct exchange *x)
     x->up.large_is_last = begins_as_last(x, buf_str(&big));
 
     x->up.hold = (struct buf){ 0 };
-    x->up.let_through = true;
+    x->up.let_through = x->again.lost = true;
     good = push(x, buf_str(&big), false);
     buf_free(&big);
     return good;
@@ -217,6 +220,7 @@ static void take_whole(struct exchange *x, struct str in, bool end)
 /* The wire has ended (or nothing more is wanted): was the answer whole? */
 static void stream_ended(struct exchange *x)
 {
+    x->again.may = false; /* a clean end is no death */
     if (x->up.failed_in_band) {
         push_on(x, STR_NONE, true);
         done(x, FAIL_upstream_said);
@@ -232,6 +236,38 @@ static enum fail judge_first(struct exchange *x)
     bool first = x->stage == STAGE_ATTEMPT && x->route.row && x->route.row->kind == KIND_MODEL;
 
     return first ? judge_said(x, x->up.said_text) : OK;
+}
+
+/* Somebody else may go on where this node says that it cannot: all but its error goes out. */
+static bool break_at_error(struct exchange *x, struct str records, unsigned n)
+{
+    struct str good = str_take(records, record_last(x->up.form, records));
+
+    x->tally.records += n - 1;
+    if (good.n && !push(x, good, false))
+        return false;
+    continue_note(x, good);
+    attempt_broken(x, FAIL_upstream_error);
+    return false;
+}
+
+static bool may_break_at_error(const struct exchange *x)
+{
+    return x->stage == STAGE_RELAY && judge_said(x, x->up.said_text) == FAIL_upstream_error &&
+           continue_would(x, FAIL_upstream_error);
+}
+
+static bool push_records(struct exchange *x, struct str records)
+{
+    struct text room = { 0 };
+    bool good = !x->up.proven || continue_join(x, &records, &room);
+
+    if (!good)
+        attempt_broken(x, FAIL_no_memory);
+    else
+        good = push(x, records, x->up.proven);
+    text_free(&room);
+    return good;
 }
 
 /* Whole records, ready to go. False: the exchange is over, or elsewhere. */
@@ -252,14 +288,18 @@ static bool take_records(struct exchange *x, struct str records, unsigned n)
             attempt_broken(x, why);
             return false;
         }
+        if (may_break_at_error(x))
+            return break_at_error(x, records, n);
         x->up.failed_in_band = true;
     }
     x->tally.records += n;
     x->up.proven = mark == MARK_DONE && !x->up.failed_in_band;
-    if (!push(x, records, x->up.proven))
+    if (!push_records(x, records))
         return false;
-    if (!x->up.proven)
+    if (!x->up.proven) {
+        continue_note(x, records);
         return true;
+    }
     done(x, OK);
     return false;
 }
@@ -344,5 +384,5 @@ void relay_broken(struct exchange *x, enum fail why)
         why = FAIL_upstream_cut;
     attempt_over(x, why, false);
     x->out.broken = x->up.let_through || x->up.form == FORM_WHOLE ? BREAK_INSIDE : BREAK_CLEAN;
-    exchange_wake(x, answer_fail(x, why, STR_NONE));
+    exchange_wake(x, answer_fail(x, why, why == FAIL_upstream_error ? x->up.said_text : STR_NONE));
 }

@@ -55,7 +55,8 @@ struct record {
     uint16_t why;                  /* enum fail */
     uint8_t route, method, attempts, owner;
     bool stream : 1, simulated : 1, retried : 1, in_band_error : 1;
-    uint8_t cache; /* enum record_cache */
+    bool continued : 1; /* another node went on after the first had died in the middle */
+    uint8_t cache;      /* enum record_cache */
     struct {
         uint8_t len;
         char text[RECORD_MODEL - 1];

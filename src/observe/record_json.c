@@ -62,4 +62,8 @@ void record_json_flags(struct json_out *j, const struct record *r)
     json_put_bool(j, r->stream);
     json_key(j, "simulated");
     json_put_bool(j, r->simulated);
+    if (r->continued) {
+        json_key(j, "continued");
+        json_put_bool(j, true);
+    }
 }

@@ -8,7 +8,7 @@
 void record_json_times(struct json_out *j, const struct record *r);
 /* tokens_in, tokens_out, bytes_in, bytes_out */
 void record_json_amounts(struct json_out *j, const struct record *r);
-/* stream, simulated */
+/* stream, simulated; continued, if it was */
 void record_json_flags(struct json_out *j, const struct record *r);
 /* One member: null for empty text, for a negative number; microseconds as milliseconds. */
 void record_json_text(struct json_out *j, const char *key, struct str s);

@@ -118,6 +118,7 @@ struct sim_run {
     /* what will be said (sim_words.c) */
     uint64_t hash;
     uint32_t prompt_tokens, reused_tokens;
+    uint32_t begun;                /* tokens of it that were said elsewhere */
     uint32_t think_tokens, tokens; /* of all tokens the first so many are thoughts */
     struct str text;               /* in place of words: JSON that was asked for */
     struct str tool, arguments;    /* a call: its name, a JSON string; and an object */
@@ -142,6 +143,8 @@ bool sim_run_may_begin(const struct sim_run *r);
 /* ---- what is said ------------------------------------------------------------------------------------------------ */
 /* Decides on text, thoughts, tool call and lengths. FAIL_bad_value: thoughts are wanted of a model that has none. */
 enum fail sim_words_plan(struct sim_client *c, const struct peek *p, struct str body);
+/* What was asked, of a raw prompt that may end with an answer begun elsewhere, and how many tokens of one. */
+struct str sim_words_asked(struct arena *a, struct str prompt, uint32_t *out_said);
 /* Tokens [from, to) as one JSON string. */
 void sim_words_quote(struct text *t, const struct sim_run *r, uint32_t from, uint32_t to);
 struct str sim_done_reason(const struct sim_run *r); /* "stop", "length" */

@@ -265,7 +265,7 @@ static void fill_run(struct sim_client *c, const struct peek *p, struct str body
     r->wants_usage = p->wants_usage;
     r->raw = p->raw;
     r->prompt = prompt;
-    r->hash = hash_of(r, prompt);
+    r->hash = hash_of(r, sim_words_asked(&c->arena, prompt, &r->begun));
     r->prompt_tokens = (uint32_t)MAX(MIN(p->text_bytes / 4, UINT32_MAX), 1);
     r->context = context_of(c, p);
     r->manner = manner_of(c, p, body);

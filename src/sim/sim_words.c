@@ -4,6 +4,9 @@
  * as a model at temperature 0 would. Nothing is stored: token i is computed when it is said. Where JSON was asked for,
  * or a tool can be called, the text is made beforehand and cut into tokens of a few bytes.
  *
+ * An answer that was begun elsewhere - the prompt ends with what one says first, as an assistant's message or in a raw
+ * prompt - goes on where it stopped, as a model at temperature 0 would.
+ *
  * How many: what num_predict or max_tokens say, exactly, since whoever measures says so; without them about 24. In
  * Anthropic's dialect the number has to be given and is a bound. Where stop sequences are given the answer is made
  * beforehand as well, and ends before the first of them. */
@@ -40,6 +43,39 @@ struct str sim_done_reason(const struct sim_run *r)
     return r->cut ? STR("length") : STR("stop");
 }
 
+/* ---- going on ---------------------------------------------------------------------------------------------------- */
+
+#define FIRST   "[simulated]"
+#define MESSAGE ",{\"role\":\"assistant\",\"content\":\"" FIRST
+
+static ssize_t find_last(struct str text, struct str part)
+{
+    ssize_t last = -1, at;
+    for (size_t from = 0; (at = str_find(str_drop(text, from), part)) >= 0; from = (size_t)last + 1)
+        last = (ssize_t)from + at;
+    return last;
+}
+
+/* The prompt up to what was begun; *out_said: how much of an answer that was, in tokens. The prompt itself: nothing. */
+struct str sim_words_asked(struct arena *a, struct str prompt, uint32_t *out_said)
+{
+    bool chat = str_starts(prompt, STR("["));
+    struct str first = chat ? STR(MESSAGE) : STR(FIRST), end = chat ? STR("\"}]") : STR("\"");
+    ssize_t at = find_last(prompt, first);
+    *out_said = 0;
+    if (at < 0 || !str_ends(prompt, end))
+        return prompt;
+    struct str said = str_take(str_drop(prompt, (size_t)at + first.n), prompt.n - (size_t)at - first.n - end.n);
+    char *asked = str_chr(said, '"') < 0 ? arena_take(a, (size_t)at + 1) : NULL;
+    if (!asked)
+        return prompt;
+    *out_said = 1;
+    for (size_t i = 0; i < said.n; i++)
+        *out_said += said.p[i] == ' ';
+    *put_str(asked, str_take(prompt, (size_t)at)) = chat ? ']' : '"';
+    return (struct str){ asked, (size_t)at + 1 };
+}
+
 /* ---- saying ------------------------------------------------------------------------------------------------------ */
 
 /* Where piece i begins: never inside a character. */
@@ -54,7 +90,7 @@ static size_t piece_at(struct str text, uint32_t i)
 static void put_word(struct text *t, const struct sim_run *r, uint32_t i)
 {
     bool thought = i < r->think_tokens;
-    uint32_t at = thought ? i : i - r->think_tokens;
+    uint32_t at = thought ? i : i - r->think_tokens + r->begun;
     if (at == 0) {
         text_put(t, STR("[simulated]"));
         return;
@@ -232,6 +268,7 @@ static void plan_length(struct sim_client *c, uint32_t limit)
     struct sim_run *r = &c->run;
     bool fixed = r->text.p || r->tool.p;
     uint32_t natural = 16 + (uint32_t)(r->hash % 17);
+    natural -= MIN(natural, r->begun);
     if (r->text.p)
         natural = (uint32_t)((r->text.n + TOKEN_BYTES - 1) / TOKEN_BYTES);
     if (r->tool.p)

@@ -118,6 +118,18 @@ static size_t take_bytes(struct reading *a, struct str in)
     return in.n;
 }
 
+/* Behind the last chunk, up to an empty line: to the fields of the head. */
+static size_t take_trailers(struct reading *a, struct str in, size_t at)
+{
+    struct str rest = str_drop(in, at);
+    ssize_t end = str_starts(rest, STR("\r\n")) ? 0 : str_find(rest, STR("\r\n\r\n"));
+    if (end < 0)
+        return 0;
+    pad_put(&a->head, str_take(rest, end ? (size_t)end + 2 : 0));
+    answer_ends(a, WHOLE);
+    return at + (size_t)end + (end ? 4 : 2);
+}
+
 /* "\r\n" behind a chunk's data comes before the next size. */
 static size_t take_chunk_line(struct reading *a, struct str in)
 {
@@ -131,12 +143,10 @@ static size_t take_chunk_line(struct reading *a, struct str in)
     a->left = strtoull(size, &rest, 16);
     if (*rest || !end || (!first && memcmp(in.p, "\r\n", 2) != 0))
         stage_complain("an answer's chunks are garbled");
-    if (a->left == 0 && in.n < skip + (size_t)end + 4)
-        return 0;
-    a->chunks += a->left > 0;
     if (a->left == 0)
-        answer_ends(a, WHOLE);
-    return skip + (size_t)end + (a->left == 0 ? 4 : 2);
+        return take_trailers(a, in, skip + (size_t)end + 2);
+    a->chunks++;
+    return skip + (size_t)end + 2;
 }
 
 static size_t take_some(struct reading *a, struct str in)
@@ -311,6 +321,7 @@ static void expect_answer(struct caller *c, const struct question *q)
     a->tongue = tongue_of(str_of(q->path));
     a->streams = tongue_streams(a->tongue, pad_str(&q->body));
     a->head_request = strcmp(q->method, "HEAD") == 0;
+    a->may_go_on = str_find(pad_str(&q->fields), STR("X-OllamaMax-Continue: 1")) >= 0;
     if (!c->wire)
         answer_ends(a, BROKEN);
 }

@@ -61,6 +61,50 @@ static void chat_streams_a_record_for_each_token(void **state)
     finish();
 }
 
+/* The text of a native answer, streamed or not, as it stands in JSON. */
+static size_t said_in(struct str body, char *out)
+{
+    size_t n = 0;
+    while (body.n) {
+        struct json record = json_parse(str_cut(&body, '\n'), NULL), text = json_get(record, STR("response"));
+        if (text.kind == JSON_BAD)
+            text = json_get(json_get(record, STR("message")), STR("content"));
+        if (text.kind != JSON_STRING)
+            continue;
+        memcpy(out + n, text.raw.p + 1, text.raw.n - 2);
+        n += text.raw.n - 2;
+    }
+    out[n] = 0;
+    return n;
+}
+
+static void an_answer_that_was_begun_goes_on(void **state)
+{
+    static const struct {
+        const char *path, *asked, *again;
+    } ways[] = {
+        {"POST /api/chat",      "{\"model\":\"llama3.2\",\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}]}",
+         "{\"model\":\"llama3.2\",\"messages\":[{\"role\":\"user\",\"content\":\"hi\"},{\"role\":\"assistant\","
+         "\"content\":\"%s\"}]}"                                     },
+        { "POST /api/generate", "{\"model\":\"llama3.2\",\"raw\":true,\"prompt\":\"hi \"}",
+         "{\"model\":\"llama3.2\",\"raw\":true,\"prompt\":\"hi %s\"}"},
+    };
+    char whole[2000], rest[2000], begun[2000], body[4000];
+    open_usual();
+    for (size_t i = 0; i < ARRAY_LEN(ways); i++) {
+        size_t n = said_in(get_answer(ways[i].path, ways[i].asked).body, whole);
+        for (size_t cut = 0; cut <= n; cut++) { /* wherever a token ends */
+            if (!cut || (cut < n && whole[cut] != ' '))
+                continue;
+            snprintf(begun, sizeof begun, "%.*s", (int)cut, whole);
+            snprintf(body, sizeof body, ways[i].again, begun);
+            said_in(get_answer(ways[i].path, body).body, rest);
+            assert_string_equal(rest, whole + cut);
+        }
+    }
+    finish();
+}
+
 static void the_whole_is_the_pieces_joined(void **state)
 {
     open_usual();
@@ -415,6 +459,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(chat_streams_a_record_for_each_token),
+        cmocka_unit_test(an_answer_that_was_begun_goes_on),
         cmocka_unit_test(the_whole_is_the_pieces_joined),
         cmocka_unit_test(tools_are_called_when_asked_for),
         cmocka_unit_test(formats_are_kept_to),

@@ -123,7 +123,7 @@ struct reading {
     char id[64];
     char path[128];
     enum tongue tongue;
-    bool head_request, streams, proof_wanted;
+    bool head_request, streams, proof_wanted, may_go_on;
     enum reading_state state;
     int status;
     struct pad head, body;

@@ -5,9 +5,13 @@
  * shared, stems from somebody's question. What a client got before a break is a beginning of what one node sent.
  * Everything else is a lie, and found here.
  *
+ * The scheduler's inputs, as the fleet keeps them, run again to the very same orders.
+ *
  * And nobody waits for ever: when all nodes have died, each client that still waits is told so soon. */
+#include "fleet/scheduler_ring.h"
 #include "stage.h"
 #include <stdio.h>
+#include <stdlib.h>
 
 /* ---- answers ---- */
 static bool is_beginning(const struct seen *s, struct str body)
@@ -47,6 +51,58 @@ static bool is_shared(const struct reading *a)
     return str_find(status, STR("; hit")) >= 0 || str_find(status, STR("; collapsed")) >= 0;
 }
 
+/* ---- answers that went on elsewhere ---- */
+static size_t same_records(struct str a, struct str b)
+{
+    size_t same = 0, n = MIN(a.n, b.n);
+    for (size_t i = 0; i < n && a.p[i] == b.p[i]; i++)
+        same = a.p[i] == '\n' ? i + 1 : same;
+    return same;
+}
+
+/* Is this the next record of s, or a beginning of it? The figures of the last one are those of the whole answer. */
+static bool is_next_of(const struct seen *s, struct str left, size_t same, bool whole)
+{
+    struct str proof = STR("\"done\":true"), next = str_drop(pad_str(&s->sent), same);
+    ssize_t end = str_find(next, proof), tag = str_find(next, STR(",\"tag\""));
+    if (!whole && str_starts(next, left))
+        return true;
+    if (end < 0 || tag < end || str_chr(str_take(next, (size_t)end), '\n') >= 0)
+        return false;
+    struct str head = str_take(next, (size_t)end + proof.n);
+    bool begins = str_starts(left, head);
+    return whole ? begins && str_ends(left, str_drop(next, (size_t)tag)) : begins || str_starts(head, left);
+}
+
+/* What is left of an answer behind the records of s: nothing more, an error of the gateway's, or more from elsewhere?
+ */
+static bool goes_on_from(const struct reading *a, struct str rest, nsec after);
+static bool is_end_of(const struct reading *a, const struct seen *s, struct str rest, size_t same)
+{
+    struct str left = str_drop(rest, same);
+    bool whole = a->state == WHOLE;
+    if (!left.n)
+        return !whole || (s->marked && tongue_is_ended(s->tongue, str_take(rest, same)));
+    bool is_error = (whole ? tongue_is_error : tongue_may_be_error)(s->tongue, left);
+    return is_error || is_next_of(s, left, same, whole) || goes_on_from(a, left, s->at);
+}
+
+/* Whole records of one node, then of nodes that were asked later. */
+static bool goes_on_from(const struct reading *a, struct str rest, nsec after)
+{
+    list_each (link, &stage.nodes) {
+        struct node_actor *n = CONTAINER(link, struct node_actor, link);
+        list_each (seen, &n->seen) {
+            struct seen *s = CONTAINER(seen, struct seen, link);
+            if (strcmp(s->id, a->id) != 0 || s->at <= after)
+                continue;
+            if (s->rough || is_end_of(a, s, rest, same_records(rest, pad_str(&s->sent))))
+                return true;
+        }
+    }
+    return false;
+}
+
 static bool anybody_said(const struct reading *a)
 {
     bool shared = is_shared(a);
@@ -58,7 +114,7 @@ static bool anybody_said(const struct reading *a)
                 return true;
         }
     }
-    return false;
+    return a->may_go_on && goes_on_from(a, pad_str(&a->body), -1);
 }
 
 static unsigned records_of(const char *id)
@@ -143,6 +199,24 @@ static void check_turns(void)
                            (unsigned long long)world_turns(gateway_loop(stage.gateway, i)), (unsigned long long)may);
 }
 
+static void looked_at(const struct scheduler_input *in, const struct scheduler_orders *out, void *arg)
+{
+    *(unsigned *)arg += !in->same;
+}
+
+static void check_decisions(void)
+{
+    unsigned differ = 0;
+    bool same = false;
+    size_t n;
+    void *bytes = fleet_decisions(stage.fleet, &n);
+    enum fail f = bytes ? scheduler_replay(bytes, n, looked_at, &differ, &same) : OK;
+    if (bytes && (f || !same || differ))
+        stage_complain("the scheduler's inputs, run again, order something else (%.*s, %u)", STR_ARG(fail_name(f)),
+                       differ);
+    free(bytes);
+}
+
 void truth_of_gateway(void)
 {
     if (!stage_runs())
@@ -163,4 +237,5 @@ void truth_of_gateway(void)
     if (clients && !stage.mirrored)
         stage_complain("%u clients are left", clients);
     check_turns();
+    check_decisions();
 }
