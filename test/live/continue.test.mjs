@@ -3,30 +3,12 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
-import http from 'node:http';
 import os from 'node:os';
 import path from 'node:path';
 import { test } from 'node:test';
-import { ask, bin, fleet, ndjson } from './lib.mjs';
+import { ask, bin, fleet, ndjson, streamed } from './lib.mjs';
 
 const question = { model: 'llama3.2', messages: [{ role: 'user', content: 'Tell me of the "river"\nand é' }] };
-
-// Calls onRecord with the number of each record as it comes.
-function stream(url, headers, body, onRecord) {
-    return new Promise((resolve, reject) => {
-        const request = http.request(url, { method: 'POST', headers }, (reply) => {
-            let text = '', told = 0;
-            reply.on('data', (piece) => {
-                text += piece;
-                for (const n = text.split('\n').length - 1; told < n; ) onRecord(++told, reply);
-            });
-            reply.on('end', () => resolve({ text, trailers: reply.trailers, node: reply.headers['x-ollamamax-node'] }));
-            reply.on('error', reject);
-        });
-        request.on('error', reject);
-        request.end(JSON.stringify(body));
-    });
-}
 
 const textOf = (records) => records.map((r) => r.message?.content ?? r.response).join('');
 
@@ -42,7 +24,7 @@ for (const [name, route, body] of [
         });
         const whole = ndjson((await ask(`${f.url}${route}`, { body })).text);
         let killed;
-        const broken = await stream(`${f.url}${route}`, { 'X-OllamaMax-Continue': '1' }, body, (n, reply) => {
+        const broken = await streamed(`${f.url}${route}`, { 'X-OllamaMax-Continue': '1' }, body, (n, reply) => {
             if (n === 5) f.nodes[(killed = Number(reply.headers['x-ollamamax-node'].slice(1)) - 1)].kill('SIGKILL');
         });
         const records = ndjson(broken.text);

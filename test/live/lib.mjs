@@ -212,6 +212,23 @@ function reply(response, buffer) {
 }
 
 // Lines of a stream, each one JSON value that ends with a line feed; anything else is an error.
+// A POST; calls onRecord with the number of each record as it comes.
+export function streamed(url, headers, body, onRecord) {
+    return new Promise((resolve, reject) => {
+        const request = http.request(url, { method: 'POST', headers }, (reply) => {
+            let text = '', told = 0;
+            reply.on('data', (piece) => {
+                text += piece;
+                for (const n = text.split('\n').length - 1; told < n; ) onRecord(++told, reply);
+            });
+            reply.on('end', () => resolve({ text, trailers: reply.trailers, node: reply.headers['x-ollamamax-node'] }));
+            reply.on('error', reject);
+        });
+        request.on('error', reject);
+        request.end(JSON.stringify(body));
+    });
+}
+
 export function ndjson(text) {
     assert.ok(text.endsWith('\n'), `the last line is cut: ${text.slice(-200)}`);
     return text.slice(0, -1).split('\n').map((line) => JSON.parse(line));

@@ -3,13 +3,14 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { once } from 'node:events';
+import fs from 'node:fs';
 import net from 'node:net';
 import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { promisify } from 'node:util';
 import { Ollama } from 'ollama';
 import OpenAI from 'openai';
-import { ask, gateway, until, work } from './lib.mjs';
+import { ask, gateway, ndjson, streamed, until, work } from './lib.mjs';
 
 const folder = process.env.OLLAMAMAX_REALNODE;
 const skip = folder ? false : 'not run: OLLAMAMAX_REALNODE is not set';
@@ -110,4 +111,30 @@ describe('three real engines', () => {
         assert.deepEqual([...used.keys()].sort(), ['n1', 'n2', 'n3']);
         await until('nothing in flight', async () => (await gate.nodes()).every((n) => n.inflight === 0));
     });
+});
+
+test('one of two real engines is killed in the middle of a raw prompt: the other goes on to the very same text', { skip }, async (t) => {
+    const ports = await freePorts(2);
+    await script('start', ...ports, '--', '--parallel', '2', '--tps', '30');
+    const gate = await gateway(ports.map((port) => `http://127.0.0.1:${port}`));
+    t.after(async () => {
+        await gate.stop();
+        await script('stop', ...ports);
+    });
+    const prompt = '<|im_start|>user\nTell me a story about a fox.<|im_end|>\n<|im_start|>assistant\n';
+    const body = { model: 'tiny', prompt, raw: true, options: { temperature: 0, num_predict: 40 } };
+    const textOf = (records) => records.map((r) => r.response).join('');
+    const whole = ndjson((await ask(`${gate.url}/api/generate`, { body })).text);
+    let killed;
+    const broken = await streamed(`${gate.url}/api/generate`, { 'X-OllamaMax-Continue': '1' }, body, (n, reply) => {
+        if (n !== 8) return;
+        killed = ports[Number(reply.headers['x-ollamamax-node'].slice(1)) - 1];
+        process.kill(Number(fs.readFileSync(path.join(work, 'realnode', String(killed), 'pid'), 'utf8')), 'SIGKILL');
+    });
+    const records = ndjson(broken.text);
+    assert.ok(killed);
+    assert.equal(textOf(records), textOf(whole));
+    assert.equal(records.at(-1).done_reason, whole.at(-1).done_reason);
+    assert.ok(Math.abs(records.at(-1).eval_count - whole.at(-1).eval_count) <= 1, 'the part that broke off is counted in records');
+    assert.equal(broken.trailers['x-ollamamax-continued'], '1');
 });

@@ -49,7 +49,9 @@ static void write_settings(void)
 {
     static const char *const timeouts[] = { "first_byte_timeout", "load_timeout", "inter_chunk_timeout",
                                             "client_head_timeout", "client_idle_timeout" };
-    static const char *const policies[] = { "round_robin", "least_loaded", "weighted_round_robin" };
+    static const char *const policies[] = { "round_robin", "least_loaded", "weighted_round_robin",
+                                            "p2c",         "p2c_ewma",     "rendezvous",
+                                            "late",        "eta" };
     write_text("workers %u\nset policy %s\nset retry_max %u\nset segments %u\n", 1 + any(3), ANY(policies), any(4),
                64 << any(6));
     for (size_t i = 0; i < ARRAY_LEN(timeouts); i++)
@@ -57,14 +59,25 @@ static void write_settings(void)
             write_text("set %s %ums\n", timeouts[i], 200 + any(3000));
     if (any(3) == 0)
         write_text("set body_max %u\n", 20 + any(3000));
+    if (any(4) == 0)
+        write_text("set queue_max %u\n", 1 + any(4));
+    if (any(4) == 0)
+        write_text("set queue_max_wait %ums\n", 200 + any(4000));
+    if (any(6) == 0)
+        write_text("set cold_load_timeout %ums\n", 200 + any(3000));
+    if (any(5) == 0)
+        write_text("set model_labels a=gpu:big\n");
 }
 
 static void write_nodes(void)
 {
-    static const char *const has[] = { "a", "b", "a, b", "nothing", "a, b, c" };
+    static const char *const has[] = { "a", "b", "a, b", "nothing", "a, b, c" }, *const slots[] = { "", "", "slots 1 ",
+                                                                                                    "slots 2 ",
+                                                                                                    "learns " };
     nodes = 1 + any(4);
     for (unsigned i = 1; i <= nodes; i++) {
-        write_text("node n%u %shas %s\n", i, any(6) ? "" : "is llamacpp ", ANY(has));
+        write_text("node n%u %s%s%shas %s%s\n", i, any(6) ? "" : "is llamacpp ", any(3) ? "" : "label gpu:big ",
+                   ANY(slots), any(4) ? "" : "cold ", ANY(has));
         if (any(8) == 0)
             write_text("n%u probes after %ums\n", i, any(1500));
         if (any(3) == 0)
@@ -89,7 +102,14 @@ static void write_ask(void)
                                        " slowly 1ms",
                                        " with \"Expect: 100-continue\"",
                                        " with \"Connection: close\"",
-                                       " with \"Origin: http://localhost\"" };
+                                       " with \"Origin: http://localhost\"",
+                                       " with \"X-OllamaMax-Node: n1\"",
+                                       " with \"X-OllamaMax-Node: n2\"",
+                                       " with \"X-OllamaMax-Deadline-Ms: 300\"",
+                                       " with \"X-OllamaMax-Priority: batch\"",
+                                       " with \"X-OllamaMax-Priority: high\" with \"X-OllamaMax-Tenant: t\"",
+                                       " with \"X-OllamaMax-Continue: 1\"",
+                                       " with \"X-OllamaMax-Continue: 1\"" };
     if (any(5) == 0) {
         write_text("ask c%u %s\n", 1 + any(CLIENTS), ANY(views));
         return;
@@ -155,6 +175,28 @@ static void write_reply(void)
     write_text("%s\n", ANY(ends));
 }
 
+/* Enough of the same to open a breaker. */
+static void write_failures(void)
+{
+    static const char *const failures[] = { "answer 500 {error: \"out of memory\"}", "wait 2ms, cut",
+                                            "record \"x\", wait 9ms, cut" };
+    unsigned node = 1 + any(nodes), n = 5 + any(4);
+    const char *failure = ANY(failures);
+    while (n--)
+        write_text("n%u %s\n", node, failure);
+}
+
+static void write_order(void)
+{
+    static const char *const does[] = { "drain", "undrain", "undrain" };
+    if (any(3))
+        write_text("ask op POST /api/nodes/n%u/%s {} with \"Content-Type: application/json\"\n", 1 + any(nodes),
+                   ANY(does));
+    else
+        write_text("ask c%u POST /api/generate {model: %c, keep_alive: %s}\n", 1 + any(CLIENTS), "abc"[any(3)],
+                   any(3) ? "0" : "60");
+}
+
 static void write_blow(void)
 {
     static const char *const blows[] = { "dies",        "recovers",     "recovers",         "recovers",
@@ -185,8 +227,12 @@ static void write_step(void)
     unsigned which = any(100);
     if (which < 30)
         write_ask();
-    else if (which < 62)
+    else if (which < 56)
         write_reply();
+    else if (which < 59)
+        write_failures();
+    else if (which < 63)
+        write_order();
     else if (which < 70)
         write_blow();
     else if (which < 80)

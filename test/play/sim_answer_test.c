@@ -78,30 +78,29 @@ static size_t said_in(struct str body, char *out)
     return n;
 }
 
+/* Wherever a token ends. */
+static void goes_on(const char *path, const char *asked, const char *before, const char *after)
+{
+    char whole[2000], rest[2000], body[4000];
+    size_t n = said_in(get_answer(path, asked).body, whole);
+    for (size_t cut = 1; cut <= n; cut++) {
+        if (cut < n && whole[cut] != ' ')
+            continue;
+        snprintf(body, sizeof body, "%s%.*s%s", before, (int)cut, whole, after);
+        said_in(get_answer(path, body).body, rest);
+        assert_string_equal(rest, whole + cut);
+    }
+}
+
 static void an_answer_that_was_begun_goes_on(void **state)
 {
-    static const struct {
-        const char *path, *asked, *again;
-    } ways[] = {
-        {"POST /api/chat",      "{\"model\":\"llama3.2\",\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}]}",
-         "{\"model\":\"llama3.2\",\"messages\":[{\"role\":\"user\",\"content\":\"hi\"},{\"role\":\"assistant\","
-         "\"content\":\"%s\"}]}"                                     },
-        { "POST /api/generate", "{\"model\":\"llama3.2\",\"raw\":true,\"prompt\":\"hi \"}",
-         "{\"model\":\"llama3.2\",\"raw\":true,\"prompt\":\"hi %s\"}"},
-    };
-    char whole[2000], rest[2000], begun[2000], body[4000];
     open_usual();
-    for (size_t i = 0; i < ARRAY_LEN(ways); i++) {
-        size_t n = said_in(get_answer(ways[i].path, ways[i].asked).body, whole);
-        for (size_t cut = 0; cut <= n; cut++) { /* wherever a token ends */
-            if (!cut || (cut < n && whole[cut] != ' '))
-                continue;
-            snprintf(begun, sizeof begun, "%.*s", (int)cut, whole);
-            snprintf(body, sizeof body, ways[i].again, begun);
-            said_in(get_answer(ways[i].path, body).body, rest);
-            assert_string_equal(rest, whole + cut);
-        }
-    }
+    goes_on("POST /api/chat", "{\"model\":\"llama3.2\"," USER("hi") "}",
+            "{\"model\":\"llama3.2\",\"messages\":[{\"role\":\"user\",\"content\":\"hi\"},"
+            "{\"role\":\"assistant\",\"content\":\"",
+            "\"}]}");
+    goes_on("POST /api/generate", "{\"model\":\"llama3.2\",\"raw\":true,\"prompt\":\"hi \"}",
+            "{\"model\":\"llama3.2\",\"raw\":true,\"prompt\":\"hi ", "\"}");
     finish();
 }
 
