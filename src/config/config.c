@@ -245,6 +245,7 @@ static void read_environment(struct config *c)
     char name[SETTING_NAME_ROOM];
     read_variable(c, &settings[SETTING_origins], "OLLAMA_ORIGINS");
     read_seconds(c, &settings[SETTING_cache_ttl], "REDIS_CACHE_TTL");
+    read_variable(c, &settings[SETTING_cache_redis], "REDIS_URL");
     for (size_t i = 0; i < SETTING_COUNT; i++)
         for (unsigned nth = 0; setting_variable(&settings[i], nth, name); nth++)
             read_variable(c, &settings[i], name);

@@ -19,6 +19,7 @@ static inline void fixture_clean_environment(void)
     unsetenv("OLLAMA_HOST");
     unsetenv("OLLAMA_ORIGINS");
     unsetenv("OLLAMAMAX_CONFIG");
+    unsetenv("REDIS_URL");
     for (size_t i = 0; i < SETTING_COUNT; i++)
         for (unsigned nth = 0; setting_variable(&settings[i], nth, name); nth++)
             unsetenv(name);

@@ -217,7 +217,15 @@ static void check_shows_values_and_sources_but_no_secrets(void **state)
     struct config *c = load_flags("--config", fixture_file, "--admin-key=topsecret", "--node", "a", "--node",
                                   "b,slots=2", "--workers", "3");
     expect_good(c);
+    setenv("REDIS_URL", "redis://me:hush@cache/2", 1);
+    config_free(&c);
+    c = load_flags("--config", fixture_file, "--admin-key=topsecret", "--node", "a", "--node", "b,slots=2", "--workers",
+                   "3");
+    expect_good(c);
     config_print(c, &t);
+    expect_row(text_str(&t), "cache.redis", "(set)", "REDIS_URL");
+    assert_true(str_eq(c->cache_redis, STR("redis://me:hush@cache/2")));
+    assert_true(str_find(text_str(&t), STR("hush")) < 0);
     snprintf(line, sizeof line, "%s:2", fixture_file);
     expect_row(text_str(&t), "timeouts.connect", "3s", line);
     expect_row(text_str(&t), "retry.max", "1", "OLLAMAMAX_RETRY_MAX");

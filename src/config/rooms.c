@@ -143,6 +143,12 @@ static enum fail take_alerts(const struct config *c, struct gateway_settings *s)
     return s->arena.failed ? FAIL_no_memory : OK;
 }
 
+static enum fail take_redis(const struct config *c, struct gateway_settings *s)
+{
+    s->redis = c->cache_redis.n ? str_dup(&s->arena, c->cache_redis) : STR_NONE;
+    return c->cache_redis.n && !s->redis.p ? FAIL_no_memory : OK;
+}
+
 static enum fail take_models(const struct config *c, struct gateway_settings *s)
 {
     s->rules = model_rules_ref(c->rules);
@@ -159,6 +165,7 @@ enum fail config_gateway(const struct config *c, struct gateway_settings **out)
     take_cache(c, s);
     enum fail f = take_origins(c, s);
     f = f ? f : take_admin_key(c, s);
+    f = f ? f : take_redis(c, s);
     f = f ? f : take_models(c, s);
     f = f ? f : take_alerts(c, s);
     f = f ? f : take_summary(c, s);

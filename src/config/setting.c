@@ -12,6 +12,7 @@
 #include "config/node_text.h"
 #include "fleet/scheduler.h"
 #include "gateway/errand.h"
+#include "redis/target.h"
 #include <ctype.h>
 #include <stdio.h>
 
@@ -82,6 +83,19 @@ static bool read_text(const struct setting *s, struct arena *a, struct str text,
     const char *kept = str_z(a, text);
     *to = (struct str){ kept, text.n };
     return kept || short_of_memory(why);
+}
+
+static bool read_redis(const struct setting *s, struct arena *a, struct str text, void *field, struct text *why)
+{
+    struct redis_target ignored;
+    const char *reason = "";
+    if (str_eq_nocase(text, STR("none"))) {
+        *(struct str *)field = STR_NONE;
+        return true;
+    }
+    if (redis_target_read(text, a, &ignored, &reason))
+        return read_text(s, a, text, field, why);
+    return says(why, reason);
 }
 
 static bool read_policy(const struct setting *s, struct arena *a, struct str text, void *field, struct text *why)
@@ -221,6 +235,7 @@ enum type_id {
     TYPE_policy,
     TYPE_path,
     TYPE_secret,
+    TYPE_redis,
     TYPE_list,
     TYPE_addresses,
     TYPE_nodes,
@@ -233,24 +248,25 @@ enum type_id {
 };
 static const struct setting_type types[] = {
   /* example    reader         list?  commas? */
-    [TYPE_onoff] = {"on|off",   read_onoff,    false,    false                   },
-    [TYPE_count] = { "N",       read_count,    false,    false                   },
-    [TYPE_duration] = { "30s",     read_duration, false,    false                   },
-    [TYPE_size] = { "64MiB",   read_size,     false,    false                   },
-    [TYPE_share] = { "20%+1/s", read_share,    false,    false                   },
-    [TYPE_choice] = { "WORD",    read_choice,   false,    false                   },
-    [TYPE_policy] = { "NAME",    read_policy,   false,    false                   },
-    [TYPE_path] = { "FILE",    read_text,     false,    false                   },
-    [TYPE_secret] = { "TEXT",    read_text,     false,    false,                    true },
-    [TYPE_list] = { "TEXT",         read_item,                true,       true           },
-    [TYPE_addresses] = { "ADDRESS",         read_address,             true, true},
-    [TYPE_nodes] = { "NODE",         read_node,                true,       false              },
-    [TYPE_names] = { "MODEL",         read_name,               true,      true},
-    [TYPE_receivers] = { "URL",         read_receiver,                 true,    true,           true },
-    [TYPE_aliases] = { "NAME=MODEL",      read_alias,                  true,              true            },
-    [TYPE_fallbacks] = { "MODEL=MODEL,...",      read_fallbacks,                  true,false},
-    [TYPE_models] = { "MODEL,KEY=VALUE,...",     read_model,                 true,         false                              },
-    [TYPE_rules] = { "KEY=VALUE,...",     read_rule,                 true,  false},
+    [TYPE_onoff] = {"on|off",   read_onoff,    false, false               },
+    [TYPE_count] = { "N",       read_count,    false, false               },
+    [TYPE_duration] = { "30s",     read_duration, false, false               },
+    [TYPE_size] = { "64MiB",   read_size,     false, false               },
+    [TYPE_share] = { "20%+1/s", read_share,    false, false               },
+    [TYPE_choice] = { "WORD",    read_choice,   false, false               },
+    [TYPE_policy] = { "NAME",    read_policy,   false, false               },
+    [TYPE_path] = { "FILE",    read_text,     false, false               },
+    [TYPE_secret] = { "TEXT",    read_text,     false, false,                true },
+    [TYPE_redis] = { "URL",         read_redis,                 false,    false,   true },
+    [TYPE_list] = { "TEXT",      read_item,                  true,                 true                    },
+    [TYPE_addresses] = { "ADDRESS",      read_address,                  true,true},
+    [TYPE_nodes] = { "NODE",      read_node,                  true,                    false                                             },
+    [TYPE_names] = { "MODEL",     read_name,                 true,true},
+    [TYPE_receivers] = { "URL",      read_receiver,                  true,                       true,                                                                    true },
+    [TYPE_aliases] = { "NAME=MODEL",      read_alias,               true,true},
+    [TYPE_fallbacks] = { "MODEL=MODEL,...",      read_fallbacks, true,         false                                                                           },
+    [TYPE_models] = { "MODEL,KEY=VALUE,...",      read_model,              true,          false},
+    [TYPE_rules] = { "KEY=VALUE,...",      read_rule, true,false                                                                   },
 };
 
 #define RESTART false

@@ -257,8 +257,11 @@ static void sink_head(struct exchange *x)
                              .wall = loop_wall(f->worker->loop),
                              .chance = worker_random(f->worker),
                              .simulated = x->up.simulated };
-    enum fail why = put_head(f, x, &h, STR_NONE);
+    enum fail why;
 
+    if (f->shared.found)
+        shared_retell(f, &h);
+    why = put_head(f, x, &h, STR_NONE);
     tell_leader(f);
     if (why)
         doom(f, why);

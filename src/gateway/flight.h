@@ -11,6 +11,7 @@
 #pragma once
 #include "base/tape.h"
 #include "gateway/exchange.h"
+#include "gateway/shared.h"
 
 /* ---- writing ----------------------------------------------------------------------------------------------------- */
 struct flight {
@@ -21,6 +22,7 @@ struct flight {
     void (*over)(struct flight *f, const struct exchange *x, enum fail why);
     uint8_t key[32]; /* under which it is led, the number of the flight, a hash of its model's digest: for `over` */
     uint64_t number, digest;
+    struct shared_trace shared; /* shared.c's */
     /* flight.c's own */
     struct tape_writer writer;
     struct mail mail;

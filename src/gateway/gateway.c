@@ -18,12 +18,14 @@ static void pools_init(void)
     flight_pools_init();
     socket_pools_init();
     socket_call_pools_init();
+    redis_pools_init();
 }
 
 static void pools_done(void)
 {
     socket_call_pools_done();
     socket_pools_done();
+    redis_pools_done();
     flight_pools_done();
     fanout_pools_done();
     probe_pools_done();
@@ -74,7 +76,7 @@ struct gateway *gateway_new(const struct gateway_parts *parts)
     blob_places_init(&g->blobs);
     make_instance(g);
     make_refusal(g);
-    if (!lookup_open(g))
+    if (!lookup_open(g) && !shared_open(g))
         g->feed = feed_new(g);
     if (!g->feed) {
         gateway_free(&g);
@@ -113,6 +115,7 @@ void gateway_free(struct gateway **at)
     lookout_free(&g->lookout);
     feed_free(&g->feed);
     lookup_close(g);
+    shared_close(g);
     settings_free_all(g);
     pthread_mutex_destroy(&g->settings_lock);
     blob_places_done(&g->blobs);

@@ -38,6 +38,7 @@ struct gateway {
     pthread_mutex_t resize_lock; /* the cache gets one size at a time */
     struct memo *memo;
     struct memory memory;
+    struct shared *shared; /* shared.c's */
     pthread_mutex_t known_lock;
     struct known known[KNOWN]; /* the latest that any worker knew */
 };

@@ -307,6 +307,8 @@ enum step lookup_enter(struct exchange *x)
 {
     enum rule why;
 
+    if (x->owner_kind == OWNER_TAPE)
+        return shared_enter(x);
     if (x->route.row->kind != KIND_MODEL || x->owner_kind != OWNER_CLIENT)
         return STEP_NEXT;
     why = judge(x);

@@ -154,31 +154,50 @@ static bool may_keep(struct flight *f, const struct exchange *x, enum fail why, 
     return out->ttl > 0;
 }
 
+static void describe_keep(struct flight *f, const struct exchange *x, struct cache_keep *keep)
+{
+    keep->random = worker_random(f->worker);
+    keep->saved_s = work_of(x);
+    keep->saved_tokens = (uint32_t)MIN(MAX(x->up.figures.output_tokens, 0), UINT32_MAX);
+    keep->tags[0] = cache_tag_model(x->ticket.model);
+    keep->tags[1] = lookup_tag_node(str_of(x->up.node_name));
+}
+
+/* It proved itself to the gateway that stored it. */
+static bool take_shared(const struct flight *f, enum fail why, struct cache_keep *out)
+{
+    *out = f->shared.keep;
+    return !why;
+}
+
 void lookup_landed(struct flight *f, const struct exchange *x, enum fail why)
 {
     struct cache_keep keep = { 0 };
+    struct redis_entry entry;
     struct cache_key key;
-    bool keeps = may_keep(f, x, why, &keep);
+    enum cache_kept kept;
+    bool keeps, shares;
 
     memcpy(key.bytes, f->key, sizeof key.bytes);
-    if (keeps) {
-        keep.random = worker_random(f->worker);
-        keep.saved_s = work_of(x);
-        keep.saved_tokens = (uint32_t)MIN(MAX(x->up.figures.output_tokens, 0), UINT32_MAX);
-        keep.tags[0] = cache_tag_model(x->ticket.model);
-        keep.tags[1] = lookup_tag_node(str_of(x->up.node_name));
-    }
-    cache_end(f->worker->gateway->cache, &key, f->number, keeps ? &keep : NULL, worker_now(f->worker));
+    keeps = f->shared.found ? take_shared(f, why, &keep) : may_keep(f, x, why, &keep);
+    if (keeps && !f->shared.found)
+        describe_keep(f, x, &keep);
+    shares = keeps && !f->shared.found && shared_will_store(f, x, &keep, &entry);
+    kept = cache_end(f->worker->gateway->cache, &key, f->number, keeps ? &keep : NULL, worker_now(f->worker));
+    if (shares && kept != CACHE_LOST && kept != CACHE_UNPROVEN)
+        shared_store(f, &entry);
 }
 
 /* ---- forgetting -------------------------------------------------------------------------------------------------- */
 
 void lookup_forget_model(struct gateway *g, struct str key)
 {
+    shared_forget(g, STR("model"), key);
     cache_forget(g->cache, cache_tag_model(key));
 }
 
 void gateway_forget_node(struct gateway *g, struct str name)
 {
+    shared_forget(g, STR("node"), str_take(name, RECORD_NODE - 1));
     cache_forget(g->cache, lookup_tag_node(name));
 }

@@ -1,5 +1,6 @@
 /* What the cache has and has spared, and forgetting on demand. */
 #include "gateway/ops.h"
+#include "gateway/shared.h"
 
 static double hits_of(const struct cache_count *n)
 {
@@ -39,6 +40,41 @@ static void put_routes(struct json_out *j, const struct cache_stats *s)
     json_close(j);
 }
 
+static void put_connections(struct json_out *j, const struct redis_board_look *s)
+{
+    json_key(j, "connections");
+    json_open(j, '{');
+    for (unsigned i = 0; i < REDIS_BREAKERS; i++)
+        ops_int(j, redis_breaker_name(i).p, s->connections[i]);
+    json_close(j);
+}
+
+/* The other tier, or null. */
+static void put_redis(struct json_out *j, const struct exchange *x)
+{
+    struct redis_board_look s;
+    char name[128];
+
+    json_key(j, "redis");
+    if (!shared_look(x->worker->gateway, &s)) {
+        json_put_null(j);
+        return;
+    }
+    json_open(j, '{');
+    shared_name(x, name);
+    ops_str(j, "url", str_of(name));
+    ops_str(j, "breaker", redis_breaker_name(s.breaker));
+    put_connections(j, &s);
+    json_key(j, "requests");
+    json_open(j, '{');
+    for (unsigned i = 0; i < REDIS_COUNTS; i++)
+        ops_int(j, redis_count_name(i).p, (int64_t)s.count[i]);
+    json_close(j);
+    ops_num(j, "reply_ms_p50", (double)s.p50 / 1e6);
+    ops_num(j, "reply_ms_p99", (double)s.p99 / 1e6);
+    json_close(j);
+}
+
 static enum step show(struct exchange *x)
 {
     struct cache_stats s;
@@ -62,36 +98,49 @@ static enum step show(struct exchange *x)
     ops_int(&j, "not_worth_keeping", (int64_t)s.poor);
     ops_int(&j, "rescues", (int64_t)s.rescues);
     put_routes(&j, &s);
+    put_redis(&j, x);
     json_close(&j);
     return answer_json(x, 200, &t);
 }
 
-/* "model:NAME", "node:ID"; no tag: everything. False: it is neither. */
-static bool read_tag(struct exchange *x, uint64_t *out)
+/* What goes by a tag: "model:NAME", "node:ID"; no tag: everything. */
+struct tagged {
+    struct str kind, name;
+    uint64_t tag;
+};
+
+/* False: it is neither. */
+static bool read_tag(struct exchange *x, struct tagged *out)
 {
     struct str value = ops_parameter(x, STR("tag")), kind = str_cut(&value, ':');
     struct name name;
 
-    *out = CACHE_EVERYTHING;
+    *out = (struct tagged){ .kind = STR("all"), .tag = CACHE_EVERYTHING };
     if (!http_query(x->in.query, STR("tag")).p)
         return true;
-    if (str_eq(kind, STR("model")) && !name_parse(value, &name))
-        *out = cache_tag_model(name_key(&name));
-    else if (str_eq(kind, STR("node")) && value.n)
-        *out = lookup_tag_node(value);
-    return *out != CACHE_EVERYTHING;
+    out->kind = kind;
+    if (str_eq(kind, STR("model")) && !name_parse(value, &name)) {
+        out->name = str_dup(&x->arena, name_key(&name));
+        out->tag = cache_tag_model(out->name);
+    } else if (str_eq(kind, STR("node")) && value.n) {
+        out->name = str_take(value, RECORD_NODE - 1);
+        out->tag = lookup_tag_node(out->name);
+    }
+    return out->tag != CACHE_EVERYTHING;
 }
 
 static enum step forget(struct exchange *x)
 {
     struct text t = { 0 };
     struct json_out j = { .to = &t };
-    uint64_t which;
+    struct gateway *g = x->worker->gateway;
+    struct tagged which;
 
     if (!read_tag(x, &which))
         return answer_fail(x, FAIL_bad_value, STR("tag must be model:NAME or node:ID"));
+    shared_forget(g, which.kind, which.name);
     json_open(&j, '{');
-    ops_int(&j, "forgotten", (int64_t)cache_forget(x->worker->gateway->cache, which));
+    ops_int(&j, "forgotten", (int64_t)cache_forget(g->cache, which.tag));
     json_close(&j);
     return answer_json(x, 200, &t);
 }

@@ -2,6 +2,7 @@
 #include "base/heap.h"
 #include "gateway/ops.h"
 #include "gateway/receivers.h"
+#include "gateway/shared.h"
 
 static void put_lock(struct metrics_page *p, struct gateway *g)
 {
@@ -179,6 +180,27 @@ static void put_cache(struct metrics_page *p, struct gateway *g)
     metrics_sample(p, FAMILY_cache_saved_tokens, NULL, 0, (double)s.all.saved_tokens);
 }
 
+static void put_redis(struct metrics_page *p, struct gateway *g)
+{
+    struct redis_board_look s;
+
+    if (!shared_look(g, &s))
+        return;
+    metrics_family(p, FAMILY_redis_requests);
+    for (unsigned i = 0; i < REDIS_COUNTS; i++)
+        metrics_sample(p, FAMILY_redis_requests, &(struct metric_label){ "result", redis_count_name(i) }, 1,
+                       (double)s.count[i]);
+    metrics_family(p, FAMILY_redis_breaker_state);
+    metrics_sample(p, FAMILY_redis_breaker_state, NULL, 0, s.breaker);
+    metrics_family(p, FAMILY_redis_connections);
+    for (unsigned i = 0; i < REDIS_BREAKERS; i++)
+        metrics_sample(p, FAMILY_redis_connections, &(struct metric_label){ "state", redis_breaker_name(i) }, 1,
+                       s.connections[i]);
+    metrics_family(p, FAMILY_redis_reply);
+    metrics_sample(p, FAMILY_redis_reply, &(struct metric_label){ "quantile", STR("0.5") }, 1, (double)s.p50 / 1e9);
+    metrics_sample(p, FAMILY_redis_reply, &(struct metric_label){ "quantile", STR("0.99") }, 1, (double)s.p99 / 1e9);
+}
+
 static void put_memory_kinds(struct metrics_page *p, struct gateway *g)
 {
     const struct {
@@ -225,6 +247,7 @@ void ops_write_metrics(struct metrics_page *p, struct gateway *g, const struct f
     put_alerts(p, g);
     put_receivers(p, lookout_receivers(g->lookout));
     put_cache(p, g);
+    put_redis(p, g);
     put_memory(p, g);
     put_lock(p, g);
     metrics_collect(p);

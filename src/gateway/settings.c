@@ -1,6 +1,7 @@
 /* Settings are a snapshot: whoever uses one pins it with a plain counter of its own worker, so no cache line is shared
  * on the hot path. A replaced snapshot is retired, and freed when every worker has moved on and no exchange pins it. */
 #include "gateway/gateway_private.h"
+#include "gateway/shared.h"
 #include <stdlib.h>
 
 struct retired {
@@ -60,6 +61,7 @@ void settings_take(struct worker *w)
 {
     atomic_store_explicit(&w->settings, atomic_load_explicit(&w->gateway->settings, memory_order_acquire),
                           memory_order_release);
+    shared_configure(w);
 }
 
 static void add_pin(struct worker *w, const struct gateway_settings *s, int n)

@@ -33,6 +33,7 @@ struct gateway_settings {
     nsec hedge_after; /* when an embedding is late; 0, as it always is but in plays: what is learnt */
     struct rules cache;
     size_t cache_size;    /* memory of the cache in all; 0: the smaller of 256 MiB and 5 % of what there is */
+    struct str redis;     /* through which answers are shared, as redis/target.h reads it; empty: none */
     bool cache_is_shared; /* all tenants have one */
     bool coalesce;        /* follow a running answer to the same question */
     struct str admin_key; /* empty: loopback only */

@@ -1,5 +1,6 @@
 /* A worker: its loop, its connections, and the few things done once per turn or once per second. */
 #include "gateway/gateway_private.h"
+#include "gateway/shared.h"
 #include <stdlib.h>
 
 /* ---- chance ------------------------------------------------------------------------------------------------------ */
@@ -121,6 +122,8 @@ static void told(struct mail *m, unsigned bits)
         return;
     if (bits & CONTROL_SETTINGS)
         settings_take(w);
+    if (bits & CONTROL_SHARED)
+        shared_told(w);
     if (bits & CONTROL_FLEET)
         loop_timer_set(w->loop, &w->fleet_timer, atomic_load(&w->fleet_due));
     if (bits & CONTROL_DRAIN)
@@ -278,6 +281,7 @@ void worker_close(struct worker *w)
     while (!list_empty(&w->exchanges))
         exchange_cancel(CONTAINER(list_first(&w->exchanges), struct exchange, link), FAIL_shutting_down);
     node_conns_close_idle(w);
+    shared_worker_close(w);
     loop_timer_cancel(w->loop, &w->due_timer);
     loop_timer_cancel(w->loop, &w->fleet_timer);
     loop_timer_cancel(w->loop, &w->tidy_timer);

@@ -19,6 +19,7 @@
 struct gateway;
 struct exchange;
 struct node_pool;
+struct shared_worker;
 
 /* Connections dealt to this worker by the one that accepts; filled under its lock by others. */
 struct handoff {
@@ -67,13 +68,22 @@ struct worker {
     } known[KNOWN]; /* lookup.c's */
     struct hedge_times hedge;
 
+    struct shared_worker *shared; /* shared_state.c's; NULL: no Redis yet */
+
     char date[32]; /* of date_at's second, for answers of our own */
     nsec date_at;
 
     struct http_head head;       /* the parser's, valid until the next parse */
     char scratch[SCRATCH_BYTES]; /* where sockets are read into */
 };
-enum { CONTROL_STOP = 1, CONTROL_DRAIN = 2, CONTROL_FLEET = 4, CONTROL_SETTINGS = 8, CONTROL_DRAINED = 16 };
+enum {
+    CONTROL_STOP = 1,
+    CONTROL_DRAIN = 2,
+    CONTROL_FLEET = 4,
+    CONTROL_SETTINGS = 8,
+    CONTROL_DRAINED = 16,
+    CONTROL_SHARED = 32
+};
 
 struct worker *worker_new(struct gateway *g, unsigned no);
 void worker_close(struct worker *w);

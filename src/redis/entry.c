@@ -10,8 +10,8 @@
 #define MAGIC   "OMX1" /* its last byte is the version */
 #define MAGIC_N 4
 #define DIGEST  16
-#define NUMBERS (GENERATIONS + 10)
-#define TEXTS   5
+#define NUMBERS (GENERATIONS + 14)
+#define TEXTS   6
 #define HEAD    (MAGIC_N + DIGEST + 8 * (NUMBERS + TEXTS))
 
 struct fields {
@@ -23,8 +23,9 @@ static struct fields fields_of(const struct redis_entry *e)
 {
     struct fields f = {
         .number = {e->stamp.id, (uint64_t)e->made, (uint64_t)e->ttl, (uint64_t)e->saved, (uint64_t)e->length,
-                   e->status, e->form, e->dialect, e->stream, e->simulated },
-        .text = { e->content_type,    e->headers,           e->node,                  e->model,                        e->body                                         }
+                   e->status,         e->form, e->dialect, e->stream, e->simulated, e->asked_stream, e->asked_usage,
+                   (uint64_t)e->wall, e->chance },
+        .text = { e->content_type, e->headers,         e->node,             e->model,                e->route,                     e->body}
     };
 
     memcpy(f.number + NUMBERS - GENERATIONS, e->stamp.of, sizeof e->stamp.of);
@@ -45,11 +46,16 @@ static void take_fields(const struct fields *f, struct redis_entry *e)
                                .dialect = (uint8_t)n[7],
                                .stream = n[8],
                                .simulated = n[9],
+                               .asked_stream = n[10],
+                               .asked_usage = n[11],
+                               .wall = (nsec)n[12],
+                               .chance = n[13],
                                .content_type = f->text[0],
                                .headers = f->text[1],
                                .node = f->text[2],
                                .model = f->text[3],
-                               .body = f->text[4] };
+                               .route = f->text[4],
+                               .body = f->text[5] };
     memcpy(e->stamp.of, n + NUMBERS - GENERATIONS, sizeof e->stamp.of);
 }
 
@@ -60,7 +66,7 @@ static bool is_sound(const uint64_t *n, size_t body)
     bool length = (int64_t)n[4] == -1 || n[4] == body;
 
     return times && length && n[5] >= 200 && n[5] < 600 && n[6] <= FORM_SSE && n[7] <= DIALECT_OWN && n[8] <= 1 &&
-           n[9] <= 1;
+           n[9] <= 1 && n[10] <= 1 && n[11] <= 1 && (int64_t)n[12] >= 0;
 }
 
 static void put_number(struct text *t, uint64_t n)

@@ -16,7 +16,11 @@ struct redis_entry {
     uint16_t status;
     uint8_t form, dialect; /* enum record_form, enum dialect */
     bool stream, simulated;
+    bool asked_stream, asked_usage; /* how it was asked for, */
+    nsec wall;                      /* when it began, */
+    uint64_t chance;                /* and what the ids in it are made of when it is told again */
     struct str content_type, headers, node, model;
+    struct str route; /* its name */
     struct str body;
 };
 /* Appended. */

@@ -21,6 +21,10 @@ static struct redis_entry sample(void)
         .form = 1,
         .dialect = 2,
         .stream = true,
+        .asked_usage = true,
+        .wall = SECOND(1699999999),
+        .chance = 99,
+        .route = STR("/api/chat"),
         .content_type = STR("application/x-ndjson"),
         .headers = STR("X-A: b\r\n"),
         .node = STR("gpu1"),
@@ -48,6 +52,7 @@ static void what_is_written_is_read(void **state)
     assert_true(r.status == 200 && r.form == 1 && r.dialect == 2 && r.stream && !r.simulated);
     assert_true(str_eq(r.content_type, e.content_type) && str_eq(r.headers, e.headers) && str_eq(r.node, e.node));
     assert_true(str_eq(r.model, e.model) && str_eq(r.body, e.body));
+    assert_true(!r.asked_stream && r.asked_usage && r.wall == e.wall && r.chance == 99 && str_eq(r.route, e.route));
 }
 
 static void it_belongs_to_its_key(void **state)
