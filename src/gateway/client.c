@@ -179,7 +179,7 @@ void client_answered(struct client *c, bool whole)
     if (c->doomed)
         return;
     c->served++;
-    if (!whole) {
+    if (!whole || c->doomed) {
         client_doom(c);
         return;
     }

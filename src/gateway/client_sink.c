@@ -165,8 +165,8 @@ static void write_out(struct client *c, struct str head, struct str bytes, bool 
 #undef PIECE
     c->last_write = worker_now(c->worker);
     list_del_if(&c->due);
-    if (n)
-        (void)conn_write(&c->conn, v, n, FLEETING); /* a broken connection tells its reader */
+    if (n && conn_write(&c->conn, v, n, FLEETING) == FAIL_no_memory) /* any other break is told to its reader */
+        client_doom(c);
     buf_free(&c->out);
 }
 
