@@ -196,6 +196,12 @@ void redis_link_connect(struct redis_link *l)
     dial(l, &to);
 }
 
+void redis_link_connect_soon(struct redis_link *l)
+{
+    assume(l->state == LINK_IDLE);
+    loop_timer_set(l->redis->plan.loop, &l->timer, now_of(l));
+}
+
 static void try_it(struct redis_link *l)
 {
     move(l, LINK_TRYING, REDIS_PATIENCE);
@@ -382,7 +388,7 @@ static void timed(struct timer *t)
     case LINK_TRYING: redis_link_fails(l, STR("replies take longer than 3 ms")); break;
     case LINK_UP: mind_silence(l); break;
     case LINK_RESTING: rested(l); break;
-    case LINK_IDLE: break;
+    case LINK_IDLE: redis_link_connect(l); break;
     }
 }
 
@@ -412,6 +418,7 @@ void redis_link_free(struct redis_link **at)
 
     if (!l)
         return;
+    loop_timer_cancel(l->redis->plan.loop, &l->timer);
     if (l->state != LINK_IDLE) {
         let_go(l, &orphans);
         move(l, LINK_IDLE, 0);

@@ -49,6 +49,8 @@ void redis_link_pools_done(void);
 /* Of a node of the map, made on first use; NULL when memory is out. */
 struct redis_link *redis_link_of(struct redis *r, unsigned node);
 void redis_link_connect(struct redis_link *l);
+/* From the loop, as soon as it runs: what never runs has nothing under way. */
+void redis_link_connect_soon(struct redis_link *l);
 /* Writes a command whose reply will be handled as `kind`; NULL: not possible. */
 struct redis_call *redis_link_send(struct redis_link *l, enum call_kind kind, struct redis_query *q,
                                    const struct str *args, unsigned n);

@@ -51,7 +51,7 @@ struct redis *redis_open(const struct redis_plan *plan)
         free(r);
         return NULL;
     }
-    redis_link_connect(r->link[0]);
+    redis_link_connect_soon(r->link[0]);
     return r;
 }
 
