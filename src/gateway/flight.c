@@ -181,6 +181,8 @@ void flight_start(struct flight *f, struct exchange *x)
     struct exchange *writer = exchange_new(f->worker, OWNER_TAPE, f, &tape_sink);
 
     f->leader = follower_leads(x, f) ? x : NULL;
+    if (!f->leader)
+        called(&f->writer); /* whoever led may not have been able to read: then it is wanted by nobody */
     if (!writer) {
         land(f, FAIL_no_memory, TAPE_CLEAN);
         return;
