@@ -223,9 +223,7 @@ static void end_play(void)
 static struct redis_board_look look(void)
 {
     struct redis_board_look l;
-    char name[128];
-    struct exchange x = { .worker = gate->worker[0], .settings = atomic_load(&gate->settings) };
-    assert_true(shared_look(&x, &l, name));
+    assert_true(shared_look(gate, &l));
     return l;
 }
 
