@@ -247,26 +247,26 @@ enum type_id {
     TYPE_rules
 };
 static const struct setting_type types[] = {
-  /* example    reader         list?  commas? */
-    [TYPE_onoff] = {"on|off",   read_onoff,    false, false               },
-    [TYPE_count] = { "N",       read_count,    false, false               },
-    [TYPE_duration] = { "30s",     read_duration, false, false               },
-    [TYPE_size] = { "64MiB",   read_size,     false, false               },
-    [TYPE_share] = { "20%+1/s", read_share,    false, false               },
-    [TYPE_choice] = { "WORD",    read_choice,   false, false               },
-    [TYPE_policy] = { "NAME",    read_policy,   false, false               },
-    [TYPE_path] = { "FILE",    read_text,     false, false               },
-    [TYPE_secret] = { "TEXT",    read_text,     false, false,                true },
-    [TYPE_redis] = { "URL",         read_redis,                 false,    false,   true },
-    [TYPE_list] = { "TEXT",      read_item,                  true,                 true                    },
-    [TYPE_addresses] = { "ADDRESS",      read_address,                  true,true},
-    [TYPE_nodes] = { "NODE",      read_node,                  true,                    false                                             },
-    [TYPE_names] = { "MODEL",     read_name,                 true,true},
-    [TYPE_receivers] = { "URL",      read_receiver,                  true,                       true,                                                                    true },
-    [TYPE_aliases] = { "NAME=MODEL",      read_alias,               true,true},
-    [TYPE_fallbacks] = { "MODEL=MODEL,...",      read_fallbacks, true,         false                                                                           },
-    [TYPE_models] = { "MODEL,KEY=VALUE,...",      read_model,              true,          false},
-    [TYPE_rules] = { "KEY=VALUE,...",      read_rule, true,false                                                                   },
+  /*                   example                  reader          list   commas secret */
+    [TYPE_onoff] = {"on|off",               read_onoff,     false, false, false},
+    [TYPE_count] = { "N",                   read_count,     false, false, false},
+    [TYPE_duration] = { "30s",                 read_duration,  false, false, false},
+    [TYPE_size] = { "64MiB",               read_size,      false, false, false},
+    [TYPE_share] = { "20%+1/s",             read_share,     false, false, false},
+    [TYPE_choice] = { "WORD",                read_choice,    false, false, false},
+    [TYPE_policy] = { "NAME",                read_policy,    false, false, false},
+    [TYPE_path] = { "FILE",                read_text,      false, false, false},
+    [TYPE_secret] = { "TEXT",                read_text,      false, false, true },
+    [TYPE_redis] = { "URL",                 read_redis,     false, false, true },
+    [TYPE_list] = { "TEXT",                read_item,      true,  true,  false},
+    [TYPE_addresses] = { "ADDRESS",             read_address,   true,  true,  false},
+    [TYPE_nodes] = { "NODE",                read_node,      true,  false, false},
+    [TYPE_names] = { "MODEL",               read_name,      true,  true,  false},
+    [TYPE_receivers] = { "URL",                 read_receiver,  true,  true,  true },
+    [TYPE_aliases] = { "NAME=MODEL",          read_alias,     true,  true,  false},
+    [TYPE_fallbacks] = { "MODEL=MODEL,...",     read_fallbacks, true,  false, false},
+    [TYPE_models] = { "MODEL,KEY=VALUE,...", read_model,     true,  false, false},
+    [TYPE_rules] = { "KEY=VALUE,...",       read_rule,      true,  false, false},
 };
 
 #define RESTART false
