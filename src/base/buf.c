@@ -160,8 +160,10 @@ void buf_free(struct buf *b)
 
 /* --- text --- */
 
-static bool text_room(struct text *t, size_t n)
+static inline bool text_room(struct text *t, size_t n)
 {
+    if (likely(!t->failed && buf_room(&t->buf) >= n))
+        return true;
     if (!t->failed)
         t->failed = buf_reserve(&t->buf, n);
     return !t->failed;
@@ -174,6 +176,14 @@ void text_put(struct text *t, struct str s)
     if (s.n)
         memcpy(buf_tail(&t->buf), s.p, s.n);
     t->buf.end += s.n;
+}
+
+void text_put3(struct text *t, struct str a, struct str b, struct str c)
+{
+    if (!text_room(t, a.n + b.n + c.n))
+        return;
+    char *end = put_str(put_str(put_str(buf_tail(&t->buf), a), b), c);
+    t->buf.end = (size_t)(end - t->buf.block);
 }
 
 void text_putc(struct text *t, char c)

@@ -46,6 +46,8 @@ struct text {
     enum fail failed;
 };
 void text_put(struct text *t, struct str s);
+/* All three or, where memory is short, none. */
+void text_put3(struct text *t, struct str a, struct str b, struct str c);
 void text_putc(struct text *t, char c);
 void text_u64(struct text *t, uint64_t v);
 void text_i64(struct text *t, int64_t v);

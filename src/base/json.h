@@ -82,7 +82,7 @@ struct json_out {
 };
 void json_open(struct json_out *j, char bracket); /* '{' or '[' */
 void json_close(struct json_out *j);
-void json_key(struct json_out *j, const char *key);
+void json_key(struct json_out *j, const char *key); /* needs no escapes */
 void json_key_str(struct json_out *j, struct str key);
 void json_put_str(struct json_out *j, struct str s); /* escapes; invalid UTF-8 becomes U+FFFD */
 void json_put_i64(struct json_out *j, int64_t v);

@@ -57,9 +57,13 @@ void json_key_str(struct json_out *j, struct str key)
     j->keyed = true;
 }
 
+/* A name of ours has nothing to escape. */
 void json_key(struct json_out *j, const char *key)
 {
-    json_key_str(j, str_of(key));
+    assume(j->depth > 0 && !j->keyed && !(j->array >> (j->depth - 1) & 1));
+    begin_item(j);
+    text_put3(j->to, STR("\""), str_of(key), STR("\":"));
+    j->keyed = true;
 }
 
 void json_put_raw(struct json_out *j, struct str json)
@@ -107,10 +111,30 @@ void json_put_null(struct json_out *j)
     json_put_raw(j, STR("null"));
 }
 
+/* Bytes of a word with the top bit set where the byte is not ASCII, or needs an escape. In bytes above the first of
+ * those it may be set in error, which costs a closer look and nothing else. */
+static inline uint64_t not_plain(uint64_t w)
+{
+    const uint64_t ones = UINT64_MAX / 255, tops = ones << 7;
+    uint64_t quote = w ^ ones * '"', back = w ^ ones * '\\';
+    return (w | (w - ones * 0x20) | (quote - ones) | (back - ones)) & tops;
+}
+
+static size_t plain_words(struct str s)
+{
+    size_t at = 0;
+    for (uint64_t w; s.n - at >= sizeof w; at += sizeof w) {
+        memcpy(&w, s.p + at, sizeof w);
+        if (not_plain(w))
+            break;
+    }
+    return at;
+}
+
 /* Bytes at the front of s that stand for themselves in a string. */
 static size_t plain_bytes(struct str s)
 {
-    size_t at = 0;
+    size_t at = plain_words(s);
     while (at < s.n && s.p[at] != '"' && s.p[at] != '\\' && (unsigned char)s.p[at] >= 0x20) {
         size_t n = utf8_bytes(str_drop(s, at));
         if (n == 0)
@@ -138,6 +162,10 @@ static void put_escaped(struct text *t, unsigned char c)
 
 void json_quote(struct text *t, struct str s)
 {
+    if (plain_bytes(s) == s.n) {
+        text_put3(t, STR("\""), s, STR("\""));
+        return;
+    }
     text_putc(t, '"');
     while (s.n > 0) {
         size_t n = plain_bytes(s);

@@ -2,8 +2,6 @@
  * digits, written without a detour over floating point. */
 #include "observe/record_json.h"
 
-#include <stdio.h>
-
 void record_json_text(struct json_out *j, const char *key, struct str s)
 {
     json_key(j, key);
@@ -15,9 +13,12 @@ void record_json_text(struct json_out *j, const char *key, struct str s)
 
 void record_json_ms(struct json_out *j, const char *key, uint32_t us)
 {
-    char z[16];
+    char z[16], *end = put_u64(z, us / 1000);
     json_key(j, key);
-    json_put_raw(j, (struct str){ z, (size_t)snprintf(z, sizeof z, "%u.%03u", us / 1000, us % 1000) });
+    *end++ = '.';
+    for (unsigned rest = us % 1000, place = 100; place; rest %= place, place /= 10)
+        *end++ = (char)('0' + rest / place);
+    json_put_raw(j, str_span(z, end));
 }
 
 void record_json_known(struct json_out *j, const char *key, int64_t v)

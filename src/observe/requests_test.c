@@ -146,7 +146,7 @@ static void one_request_with_its_road(void **state)
 {
     struct record r = chat_record("llama3", "gpu2");
     struct request_detail d = {
-        .decision = {"eta", 0.71f, 0, 0.0299f, 0.62f, 0.09f, 0, 3},
+        .decision = {"eta", 0.71f, 0, 0.0299f, 0.62f, 0.09f, 0, 3, false},
           .cache = "temperature"
     };
     struct text t = { 0 };
