@@ -23,8 +23,13 @@ export const key = {
   forget: () => sessionStorage.removeItem(KEY),
 };
 
+/** Its bytes in UTF-8, one character each: what fetch puts into a header byte by byte. */
+export function keyBytes(): string {
+  return String.fromCharCode(...new TextEncoder().encode(key.get()));
+}
+
 export function headers(more: Record<string, string> = {}): Record<string, string> {
-  return key.get() ? { ...more, Authorization: `Bearer ${key.get()}` } : more;
+  return key.get() ? { ...more, Authorization: `Bearer ${keyBytes()}` } : more;
 }
 
 async function refusal(answer: Response): Promise<ApiError> {

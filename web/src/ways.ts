@@ -1,6 +1,6 @@
 // The three ways frames come in, best first. Each opens, hands over frames, and says once when it is over; what to do
 // then is the link's business. Whatever the way, the frames are the same.
-import { base, headers, key } from './api.ts';
+import { base, headers, key, keyBytes } from './api.ts';
 import type { Frame } from './feed.ts';
 
 export interface Listener {
@@ -18,8 +18,7 @@ const TOPICS = ['metrics', 'node_update', 'alert', 'request'];
 /** A browser cannot put a header on a WebSocket; the key travels as a subprotocol, which the server never echoes. */
 function protocols(): string[] {
   if (!key.get()) return ['ollamamax.v1'];
-  const bytes = new TextEncoder().encode(key.get());
-  const text = btoa(String.fromCharCode(...bytes)).replaceAll('+', '-').replaceAll('/', '_').replaceAll('=', '');
+  const text = btoa(keyBytes()).replaceAll('+', '-').replaceAll('/', '_').replaceAll('=', '');
   return ['ollamamax.v1', `ollamamax.bearer.${text}`];
 }
 

@@ -1,6 +1,6 @@
 // What the gateway itself uses: memory against its limit, the pools it comes from, the response cache.
 import type { Pool } from '../feed.ts';
-import { bytes, count, duration, percent } from '../format.ts';
+import { bytes, count, duration, percent, plural } from '../format.ts';
 import { useStore } from '../store.ts';
 import { Bar, Fact, Section } from './parts.tsx';
 
@@ -14,14 +14,15 @@ const ratio = (hits: number, misses: number) => (hits + misses ? hits / (hits + 
 const held = (p: Pool) => p.object_bytes * (p.live + p.free);
 
 function Pools({ pools }: { pools: Pool[] }) {
-  const sorted = [...pools].sort((a, b) => held(b) - held(a));
+  const used = pools.filter((p) => p.peak > 0).sort((a, b) => held(b) - held(a));
+  const never = pools.length - used.length;
   const most = Math.max(1, ...pools.map((p) => p.peak));
   return (
     <div class="scroll" role="region" aria-label="Memory pools" tabIndex={0}>
       <table class="plain pools">
         <thead><tr><th scope="col">Pool</th><th scope="col">In use, of its peak</th><th scope="col" class="num">In use</th><th scope="col" class="num">Free</th><th scope="col" class="num">Peak</th><th scope="col" class="num">Reused</th><th scope="col" class="num">Holds</th></tr></thead>
         <tbody>
-          {sorted.map((p) => (
+          {used.map((p) => (
             <tr key={p.name}>
               <th scope="row">{p.name}</th>
               <td><Bar whole={Math.max(p.peak, most / 50)} parts={[{ value: p.live, kind: 'model m0' }]} /></td>
@@ -31,6 +32,7 @@ function Pools({ pools }: { pools: Pool[] }) {
           ))}
         </tbody>
       </table>
+      {never > 0 && <p class="muted small-text">{plural(never, 'more pool')}: nobody has needed them yet.</p>}
     </div>
   );
 }

@@ -12,7 +12,7 @@ interface Tile {
   id: string;
   name: string;
   series: SeriesName;
-  value: (s: State) => [string, string];
+  value: (s: State) => [string, string?];
   says: (s: State) => string;
   level?: (s: State) => Level;
   there?: (s: State) => boolean;
@@ -67,7 +67,7 @@ const tiles: Tile[] = [
   },
   {
     id: 'cache', name: 'Cache hits', series: 'cache_hit_ratio', there: (s) => !!s.metrics?.cache,
-    value: (s) => [percent(s.metrics?.cache?.hit_ratio).replace(/\D*$/, ''), '%'],
+    value: (s) => percent(s.metrics?.cache?.hit_ratio).split('\u00a0') as [string, string?],
     says: (s) => `saved ${duration((s.metrics?.cache?.saved_gpu_s ?? 0) * 1000)} of GPU time`,
   },
 ];
