@@ -160,7 +160,7 @@ void buf_free(struct buf *b)
 
 /* --- text --- */
 
-static inline bool text_room(struct text *t, size_t n)
+static inline bool has_room(struct text *t, size_t n)
 {
     if (likely(!t->failed && buf_room(&t->buf) >= n))
         return true;
@@ -169,33 +169,30 @@ static inline bool text_room(struct text *t, size_t n)
     return !t->failed;
 }
 
+char *text_room(struct text *t, size_t n)
+{
+    return has_room(t, n) ? buf_tail(&t->buf) : NULL;
+}
+
 void text_put(struct text *t, struct str s)
 {
-    if (!text_room(t, s.n))
+    if (!has_room(t, s.n))
         return;
     if (s.n)
         memcpy(buf_tail(&t->buf), s.p, s.n);
     t->buf.end += s.n;
 }
 
-void text_put3(struct text *t, struct str a, struct str b, struct str c)
-{
-    if (!text_room(t, a.n + b.n + c.n))
-        return;
-    char *end = put_str(put_str(put_str(buf_tail(&t->buf), a), b), c);
-    t->buf.end = (size_t)(end - t->buf.block);
-}
-
 void text_putc(struct text *t, char c)
 {
-    if (text_room(t, 1))
+    if (has_room(t, 1))
         t->buf.block[t->buf.end++] = c;
 }
 
 void text_u64(struct text *t, uint64_t v)
 {
-    if (text_room(t, 20))
-        t->buf.end = (size_t)(put_u64(buf_tail(&t->buf), v) - t->buf.block);
+    if (has_room(t, 20))
+        text_wrote(t, put_u64(buf_tail(&t->buf), v));
 }
 
 void text_i64(struct text *t, int64_t v)
@@ -210,7 +207,7 @@ void text_printf(struct text *t, const char *format, ...)
 {
     va_list args;
     size_t room = 64;
-    for (int tries = 0; tries < 2 && text_room(t, room); tries++) {
+    for (int tries = 0; tries < 2 && has_room(t, room); tries++) {
         room = buf_room(&t->buf);
         va_start(args, format);
         int n = vsnprintf(buf_tail(&t->buf), room, format, args);
@@ -224,15 +221,50 @@ void text_printf(struct text *t, const char *format, ...)
     }
 }
 
+const char put_pairs[201] = "00010203040506070809101112131415161718192021222324"
+                            "25262728293031323334353637383940414243444546474849"
+                            "50515253545556575859606162636465666768697071727374"
+                            "75767778798081828384858687888990919293949596979899";
+
+/* The number of bits times log10(2), which 1233 / 4096 is to five places, is right or one too few. */
+static unsigned digits_in(uint64_t v)
+{
+    static const uint64_t least[] = { 0,
+                                      10,
+                                      100,
+                                      1000,
+                                      10000,
+                                      100000,
+                                      1000000,
+                                      10000000,
+                                      100000000,
+                                      1000000000,
+                                      10000000000,
+                                      100000000000,
+                                      1000000000000,
+                                      10000000000000,
+                                      100000000000000,
+                                      1000000000000000,
+                                      10000000000000000,
+                                      100000000000000000,
+                                      1000000000000000000,
+                                      10000000000000000000U };
+    unsigned about = (64 - (unsigned)__builtin_clzll(v | 1)) * 1233 >> 12;
+
+    return about + (v >= least[about]);
+}
+
 char *put_u64(char *at, uint64_t v)
 {
-    char digits[20];
-    size_t n = sizeof digits;
-    do
-        digits[--n] = (char)('0' + v % 10);
-    while (v /= 10);
-    memcpy(at, digits + n, sizeof digits - n);
-    return at + (sizeof digits - n);
+    char *end = at + digits_in(v);
+
+    for (at = end; v >= 100; v /= 100)
+        put_pair(at -= 2, (unsigned)(v % 100));
+    if (v >= 10)
+        put_pair(at - 2, (unsigned)v);
+    else
+        at[-1] = (char)('0' + v);
+    return end;
 }
 
 char *put_hex(char *at, uint64_t v)

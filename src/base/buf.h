@@ -46,8 +46,12 @@ struct text {
     enum fail failed;
 };
 void text_put(struct text *t, struct str s);
-/* All three or, where memory is short, none. */
-void text_put3(struct text *t, struct str a, struct str b, struct str c);
+/* Room for n bytes at the end, to be written and taken with text_wrote; NULL where memory is out. */
+char *text_room(struct text *t, size_t n);
+static inline void text_wrote(struct text *t, const char *end)
+{
+    t->buf.end = (size_t)(end - t->buf.block);
+}
 void text_putc(struct text *t, char c);
 void text_u64(struct text *t, uint64_t v);
 void text_i64(struct text *t, int64_t v);
@@ -61,8 +65,14 @@ static inline void text_free(struct text *t)
     buf_free(&t->buf);
 }
 
-/* Small fixed-size formatting for heads and headers: writes decimal digits at `at`, returns the end. */
+/* Small fixed-size formatting for heads, headers and logs: writes decimal digits at `at`, returns the end. */
 char *put_u64(char *at, uint64_t v);
+extern const char put_pairs[201]; /* "000102...99" */
+static inline char *put_pair(char *at, unsigned below_100)
+{
+    memcpy(at, put_pairs + (size_t)2 * below_100, 2);
+    return at + 2;
+}
 char *put_hex(char *at, uint64_t v);
 static inline char *put_str(char *at, struct str s)
 {

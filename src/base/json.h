@@ -82,7 +82,11 @@ struct json_out {
 };
 void json_open(struct json_out *j, char bracket); /* '{' or '[' */
 void json_close(struct json_out *j);
-void json_key(struct json_out *j, const char *key); /* needs no escapes */
+void json_key_plain(struct json_out *j, struct str key); /* needs no escapes */
+static inline void json_key(struct json_out *j, const char *key)
+{
+    json_key_plain(j, str_of(key));
+}
 void json_key_str(struct json_out *j, struct str key);
 void json_put_str(struct json_out *j, struct str s); /* escapes; invalid UTF-8 becomes U+FFFD */
 void json_put_i64(struct json_out *j, int64_t v);
@@ -93,3 +97,5 @@ void json_put_null(struct json_out *j);
 void json_put_raw(struct json_out *j, struct str json); /* already JSON */
 /* s as a JSON string literal with quotes, appended. */
 void json_quote(struct text *t, struct str s);
+/* True: s is ASCII without anything to escape, and may stand between quotes as it is. */
+bool json_is_plain(struct str s);

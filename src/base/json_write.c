@@ -12,17 +12,23 @@
 
 #define DEPTH_MAX 32
 
-/* Puts the comma that is due before a value or a key. */
-static void begin_item(struct json_out *j)
+/* Is a comma due before a value or a key? From now on it is. */
+static bool comma_is_due(struct json_out *j)
 {
     if (j->keyed || j->depth == 0) {
         j->keyed = false;
-        return;
+        return false;
     }
     uint32_t bit = 1u << (j->depth - 1);
-    if (j->comma & bit)
-        text_putc(j->to, ',');
+    bool due = j->comma & bit;
     j->comma |= bit;
+    return due;
+}
+
+static void begin_item(struct json_out *j)
+{
+    if (comma_is_due(j))
+        text_putc(j->to, ',');
 }
 
 static void begin_value(struct json_out *j)
@@ -58,11 +64,20 @@ void json_key_str(struct json_out *j, struct str key)
 }
 
 /* A name of ours has nothing to escape. */
-void json_key(struct json_out *j, const char *key)
+void json_key_plain(struct json_out *j, struct str key)
 {
     assume(j->depth > 0 && !j->keyed && !(j->array >> (j->depth - 1) & 1));
-    begin_item(j);
-    text_put3(j->to, STR("\""), str_of(key), STR("\":"));
+    bool comma = comma_is_due(j);
+    char *at = text_room(j->to, key.n + sizeof ",\"\":");
+    if (at) {
+        *at = ',';
+        at += comma;
+        *at++ = '"';
+        at = put_str(at, key);
+        *at++ = '"';
+        *at++ = ':';
+        text_wrote(j->to, at);
+    }
     j->keyed = true;
 }
 
@@ -90,16 +105,50 @@ void json_put_u64(struct json_out *j, uint64_t v)
     text_u64(j->to, v);
 }
 
-void json_put_f64(struct json_out *j, double v)
+/* The shortest digits that are read as v again: of 15 to 17. */
+static struct str digits_of(double v, char z[32])
 {
-    char z[32] = "null";
-    int n = 4;
-    for (int digits = 15; isfinite(v) && digits <= 17; digits++) {
-        n = snprintf(z, sizeof z, "%.*g", digits, v);
+    int n = 0;
+    for (int digits = 15; digits <= 17; digits++) {
+        n = snprintf(z, 32, "%.*g", digits, v);
         if (strtod(z, NULL) == v)
             break;
     }
-    json_put_raw(j, (struct str){ z, (size_t)n });
+    return (struct str){ z, (size_t)n };
+}
+
+/* Most numbers of ours have at most six places. Both sides of the division are exact, so it gives the double that is
+ * nearest to these digits, which is what a reader makes of them. */
+static bool has_six_places(double v, int64_t *out_millionths)
+{
+    if (!(fabs(v) < 1e9))
+        return false;
+    *out_millionths = (int64_t)(v < 0 ? v * 1e6 - 0.5 : v * 1e6 + 0.5);
+    return (double)*out_millionths / 1e6 == v && *out_millionths;
+}
+
+static struct str decimal_of(int64_t millionths, char z[32])
+{
+    uint64_t all = millionths < 0 ? -(uint64_t)millionths : (uint64_t)millionths;
+    unsigned part = (unsigned)(all % 1000000);
+    char *at = put_u64(put_str(z, millionths < 0 ? STR("-") : STR_NONE), all / 1000000);
+    if (part == 0)
+        return str_span(z, at);
+    *at++ = '.';
+    at = put_pair(put_pair(put_pair(at, part / 10000), part / 100 % 100), part % 100);
+    while (at[-1] == '0')
+        at--;
+    return str_span(z, at);
+}
+
+void json_put_f64(struct json_out *j, double v)
+{
+    char z[32];
+    int64_t millionths;
+    if (has_six_places(v, &millionths))
+        json_put_raw(j, decimal_of(millionths, z));
+    else
+        json_put_raw(j, isfinite(v) ? digits_of(v, z) : STR("null"));
 }
 
 void json_put_bool(struct json_out *j, bool v)
@@ -120,14 +169,43 @@ static inline uint64_t not_plain(uint64_t w)
     return (w | (w - ones * 0x20) | (quote - ones) | (back - ones)) & tops;
 }
 
+static uint64_t word_at(const char *p)
+{
+    uint64_t w;
+    memcpy(&w, p, sizeof w);
+    return w;
+}
+
+/* Fewer than eight bytes as a word; what there is not is plain. */
+static uint64_t short_word(struct str s)
+{
+    uint64_t w = UINT64_MAX / 255 * ' ';
+    uint32_t front, back;
+    if (s.n < sizeof front) {
+        for (size_t i = 0; i < s.n; i++)
+            w = w << 8 | (unsigned char)s.p[i];
+        return w;
+    }
+    memcpy(&front, s.p, sizeof front);
+    memcpy(&back, s.p + s.n - sizeof back, sizeof back);
+    return (uint64_t)front << 32 | back;
+}
+
+bool json_is_plain(struct str s)
+{
+    if (s.n < sizeof(uint64_t))
+        return !not_plain(short_word(s));
+    for (size_t at = 0; at < s.n - sizeof(uint64_t); at += sizeof(uint64_t))
+        if (not_plain(word_at(s.p + at)))
+            return false;
+    return !not_plain(word_at(s.p + s.n - sizeof(uint64_t)));
+}
+
 static size_t plain_words(struct str s)
 {
     size_t at = 0;
-    for (uint64_t w; s.n - at >= sizeof w; at += sizeof w) {
-        memcpy(&w, s.p + at, sizeof w);
-        if (not_plain(w))
-            break;
-    }
+    while (s.n - at >= sizeof(uint64_t) && !not_plain(word_at(s.p + at)))
+        at += sizeof(uint64_t);
     return at;
 }
 
@@ -162,8 +240,14 @@ static void put_escaped(struct text *t, unsigned char c)
 
 void json_quote(struct text *t, struct str s)
 {
-    if (plain_bytes(s) == s.n) {
-        text_put3(t, STR("\""), s, STR("\""));
+    if (json_is_plain(s) || plain_bytes(s) == s.n) {
+        char *at = text_room(t, s.n + 2);
+        if (!at)
+            return;
+        *at++ = '"';
+        at = put_str(at, s);
+        *at++ = '"';
+        text_wrote(t, at);
         return;
     }
     text_putc(t, '"');

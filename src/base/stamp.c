@@ -5,6 +5,7 @@
  * year and a month's first day is a linear formula: (153 * month + 2) / 5. The Gregorian calendar repeats after 400
  * years. */
 #include "base/stamp.h"
+#include "base/buf.h"
 
 #define DAYS_PER_400_YEARS 146097
 #define EPOCH_DAY          719468 /* 1970-01-01 counted from 0000-03-01 */
@@ -47,11 +48,9 @@ static int64_t days_of(struct date d)
 
 /* --- writing --- */
 
-static char *put_digits(char *at, int64_t v, int width)
+static char *put_year(char *at, int64_t year)
 {
-    for (int i = width; i-- > 0; v /= 10)
-        at[i] = (char)('0' + v % 10);
-    return at + width;
+    return put_pair(put_pair(at, (unsigned)(year / 100 % 100)), (unsigned)(year % 100));
 }
 
 static char *put_char(char *at, char c)
@@ -60,19 +59,23 @@ static char *put_char(char *at, char c)
     return at + 1;
 }
 
-static char *put_time_of_day(char *at, int64_t seconds)
+static char *put_time_of_day(char *at, unsigned seconds)
 {
-    at = put_digits(at, seconds / 3600, 2);
-    at = put_digits(put_char(at, ':'), seconds / 60 % 60, 2);
-    return put_digits(put_char(at, ':'), seconds % 60, 2);
+    at = put_pair(at, seconds / 3600);
+    at = put_pair(put_char(at, ':'), seconds / 60 % 60);
+    return put_pair(put_char(at, ':'), seconds % 60);
 }
 
 /* Go prints the fraction without its trailing zeros, and none at all for a whole second. */
-static char *put_fraction(char *at, int64_t nanoseconds)
+static char *put_fraction(char *at, unsigned nanoseconds)
 {
     if (nanoseconds == 0)
         return at;
-    at = put_digits(put_char(at, '.'), nanoseconds, 9);
+    at = put_char(put_char(at, '.'), (char)('0' + nanoseconds / 100000000));
+    at = put_pair(at, nanoseconds / 1000000 % 100);
+    at = put_pair(at, nanoseconds / 10000 % 100);
+    at = put_pair(at, nanoseconds / 100 % 100);
+    at = put_pair(at, nanoseconds % 100);
     while (at[-1] == '0')
         at--;
     return at;
@@ -82,11 +85,11 @@ size_t stamp_rfc3339(nsec wall, char out[36])
 {
     int64_t days = floor_div(wall, DAY), rest = floor_rest(wall, DAY);
     struct date d = date_of(days);
-    char *at = put_digits(out, d.year, 4);
-    at = put_digits(put_char(at, '-'), d.month, 2);
-    at = put_digits(put_char(at, '-'), d.day, 2);
-    at = put_time_of_day(put_char(at, 'T'), rest / SECOND(1));
-    at = put_char(put_fraction(at, rest % SECOND(1)), 'Z');
+    char *at = put_year(out, d.year);
+    at = put_pair(put_char(at, '-'), (unsigned)d.month);
+    at = put_pair(put_char(at, '-'), (unsigned)d.day);
+    at = put_time_of_day(put_char(at, 'T'), (unsigned)(rest / SECOND(1)));
+    at = put_char(put_fraction(at, (unsigned)(rest % SECOND(1))), 'Z');
     return (size_t)(at - out);
 }
 
@@ -98,10 +101,10 @@ size_t stamp_http(nsec wall, char out[32])
     struct date d = date_of(days);
     memcpy(out, weekdays + 3 * floor_rest(days, 7), 3);
     memcpy(out + 3, ", ", 2);
-    char *at = put_char(put_digits(out + 5, d.day, 2), ' ');
+    char *at = put_char(put_pair(out + 5, (unsigned)d.day), ' ');
     memcpy(at, months + 3 * (d.month - 1), 3);
-    at = put_digits(put_char(at + 3, ' '), d.year, 4);
-    at = put_time_of_day(put_char(at, ' '), rest / SECOND(1));
+    at = put_year(put_char(at + 3, ' '), d.year);
+    at = put_time_of_day(put_char(at, ' '), (unsigned)(rest / SECOND(1)));
     memcpy(at, " GMT", 4);
     return (size_t)(at + 4 - out);
 }

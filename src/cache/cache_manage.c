@@ -186,8 +186,8 @@ static void add_shard(struct cache *c, struct shard *s, struct cache_stats *to)
     to->bytes += shard_used(c, s);
     to->entries += s->entries;
     to->flights += s->flights;
-    to->distinct += distinct_estimate(&s->seen);
     pthread_rwlock_unlock(&s->lock);
+    to->distinct += distinct_estimate(&s->seen);
 }
 
 void cache_stats(struct cache *c, struct cache_stats *out)

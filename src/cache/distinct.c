@@ -12,7 +12,7 @@
 enum fail distinct_init(struct distinct *d, unsigned bits)
 {
     assume(bits >= DISTINCT_BITS_LEAST && bits <= DISTINCT_BITS_MOST);
-    d->bits = bits;
+    *d = (struct distinct){ .bits = bits };
     d->registers = memory_strikes() ? NULL : calloc((size_t)1 << bits, 1);
     return d->registers ? OK : FAIL_no_memory;
 }
@@ -53,7 +53,7 @@ static double tau(double x)
     return z / 3;
 }
 
-double distinct_estimate(const struct distinct *d)
+static double estimate(const struct distinct *d)
 {
     uint32_t having[RANK_MOST + 1] = { 0 };
     const unsigned registers = 1u << d->bits;
@@ -65,6 +65,13 @@ double distinct_estimate(const struct distinct *d)
         z = (z + having[rank]) / 2;
     z += m * sigma(having[0] / m);
     return m * m / (2 * M_LN2 * z);
+}
+
+double distinct_estimate(struct distinct *d)
+{
+    if (atomic_exchange_explicit(&d->changed, false, memory_order_acquire))
+        atomic_store_explicit(&d->known, estimate(d), memory_order_relaxed);
+    return atomic_load_explicit(&d->known, memory_order_relaxed);
 }
 
 double distinct_error(unsigned bits, unsigned parts)

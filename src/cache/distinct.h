@@ -9,6 +9,8 @@
 struct distinct {
     _Atomic uint8_t *registers;
     unsigned bits; /* 2^bits of them, a byte each */
+    _Atomic bool changed;
+    _Atomic double known; /* the estimate before that */
 };
 #define DISTINCT_BITS_LEAST 4
 #define DISTINCT_BITS_MOST  16
@@ -20,9 +22,12 @@ static inline void distinct_add(struct distinct *d, uint64_t hash)
 {
     _Atomic uint8_t *r = &d->registers[hash & ((1u << d->bits) - 1)];
     uint8_t rank = (uint8_t)(__builtin_ctzll(hash >> DISTINCT_BITS_MOST | 1ull << 44) + 1);
-    if (unlikely(rank > atomic_load_explicit(r, memory_order_relaxed)))
+    if (unlikely(rank > atomic_load_explicit(r, memory_order_relaxed))) {
         atomic_store_explicit(r, rank, memory_order_relaxed);
+        atomic_store_explicit(&d->changed, true, memory_order_release);
+    }
 }
-double distinct_estimate(const struct distinct *d);
+/* Any thread; reckoned anew only when something has changed. */
+double distinct_estimate(struct distinct *d);
 /* The relative standard error of a sum over things split among so many of these. */
 double distinct_error(unsigned bits, unsigned parts);

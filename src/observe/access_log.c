@@ -15,9 +15,8 @@
 
 #include "base/log.h"
 #include "base/slab.h"
-#include "base/stamp.h"
 #include "base/sys.h"
-#include "observe/record_json.h"
+#include "observe/access_line.h"
 
 #include <limits.h>
 #include <pthread.h>
@@ -29,7 +28,6 @@
 #define RING_RECORDS 1024u
 #define SWEEP_EVERY  MSEC(100)
 #define LINES_BYTES  KIB(64)
-#define LINE_MOST    KIB(4) /* every byte of a record's texts escaped in full is below half of it */
 #define STDERR       2
 #define CACHE_LINE   64
 
@@ -55,35 +53,6 @@ struct access_log {
     struct text lines; /* over block */
     char block[LINES_BYTES];
 };
-
-/* --- a line --- */
-
-static void put_who(struct json_out *j, const struct record *r)
-{
-    char stamp[36], number[17];
-    record_json_text(j, "ts", (struct str){ stamp, stamp_rfc3339(r->wall, stamp) });
-    record_json_text(j, "id", record_id(r, number));
-    record_json_text(j, "method", http_method_text((enum http_method)r->method));
-    record_json_text(j, "route", r->route < ROUTE_COUNT ? route_row((enum route_id)r->route)->name : STR_NONE);
-    record_json_text(j, "model", record_text(r->model));
-    record_json_text(j, "node", record_text(r->node));
-    record_json_known(j, "status", r->status);
-    record_json_text(j, "why", r->why ? fail_name((enum fail)r->why) : STR_NONE);
-    record_json_text(j, "client", (struct str){ r->client, strnlen(r->client, sizeof r->client) });
-}
-
-void access_log_line(struct text *t, const struct record *r)
-{
-    struct json_out j = { .to = t };
-    json_open(&j, '{');
-    put_who(&j, r);
-    record_json_times(&j, r);
-    record_json_amounts(&j, r);
-    record_json_known(&j, "attempts", r->attempts);
-    record_json_flags(&j, r);
-    json_close(&j);
-    text_putc(t, '\n');
-}
 
 /* --- the worker's end --- */
 
@@ -128,9 +97,9 @@ static void sweep_ring(struct access_log *l, struct ring *ring)
     uint64_t at = atomic_load_explicit(&ring->taken, memory_order_relaxed);
     uint64_t end = atomic_load_explicit(&ring->put, memory_order_acquire);
     for (; at < end; at++) {
-        if (buf_room(&l->lines.buf) < LINE_MOST)
+        if (buf_room(&l->lines.buf) < ACCESS_LINE_MOST)
             write_lines(l);
-        access_log_line(&l->lines, &ring->record[at % RING_RECORDS]);
+        l->lines.buf.end += access_line(buf_tail(&l->lines.buf), &ring->record[at % RING_RECORDS]);
         atomic_store_explicit(&ring->taken, at + 1, memory_order_release);
     }
 }

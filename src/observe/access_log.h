@@ -14,6 +14,3 @@ bool access_log_put(struct access_log *l, unsigned no, const struct record *r);
  * writers of it are told by log_reopen. Before the first record; not for stderr. */
 void access_log_rotate(struct access_log *l, size_t bytes, unsigned keep);
 void access_log_reopen(struct access_log *l); /* SIGHUP; any thread */
-/* The line of a record, with its newline; for tests and the request list. */
-struct text;
-void access_log_line(struct text *t, const struct record *r);

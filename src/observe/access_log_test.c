@@ -48,89 +48,6 @@ static struct buf content_of(const char *file)
     return b;
 }
 
-/* --- lines --- */
-
-static void a_line_tells_everything(void **state)
-{
-    struct text t = { 0 };
-    struct record r = sample;
-    r.why = FAIL_upstream_cut;
-    r.connect_us = 1234;
-    access_log_line(&t, &r);
-    static const char expected[] = "{\"ts\":\"2023-11-14T22:13:20Z\",\"id\":\"req-1\",\"method\":\"POST\",\"route\":"
-                                   "\"chat\",\"model\":\"llama3.2\",\"node\":\"gpu1\","
-                                   "\"status\":200,\"why\":\"upstream_cut\",\"client\":\"192.0.2.7\",\"total_ms\":1500."
-                                   "000,\"queued_ms\":5.000,\"connect_ms\":1.234,"
-                                   "\"node_ms\":114.900,\"first_ms\":120.000,\"tokens_in\":11,\"tokens_out\":50,"
-                                   "\"bytes_in\":300,\"bytes_out\":9000,"
-                                   "\"attempts\":1,\"stream\":true,\"simulated\":false}\n";
-    struct str got = text_str(&t);
-    if (!str_eq(got, STR(expected)))
-        fail_msg("got %.*s", STR_ARG(got));
-    text_free(&t);
-}
-
-/* The keys are the same whatever is known. */
-static void what_is_unknown_is_null(void **state)
-{
-    struct text t = { 0 };
-    struct record r = { .id = 0xabc,
-                        .status = 404,
-                        .route = ROUTE_NONE,
-                        .method = M_GET,
-                        .first_us = UINT32_MAX,
-                        .tokens_in = -1,
-                        .tokens_out = -1 };
-    access_log_line(&t, &r);
-    struct json line = json_parse(text_str(&t), NULL);
-    static const char *const nulls[] = { "route",  "model",    "node",      "why",
-                                         "client", "first_ms", "tokens_in", "tokens_out" };
-    for (size_t i = 0; i < ARRAY_LEN(nulls); i++)
-        assert_int_equal(json_get(line, str_of(nulls[i])).kind, JSON_NULL);
-    assert_true(str_eq(json_get(line, STR("id")).raw, STR("\"abc\"")));
-    int keys = 0;
-    for (struct json_walk w = json_walk(line); json_next(&w);)
-        keys++;
-    assert_int_equal(keys, 21);
-    text_free(&t);
-}
-
-static void strangers_cannot_write_lines(void **state)
-{
-    struct text t = { 0 };
-    struct record r = sample;
-    record_put(r.model, STR("a\"}\n{\"x\\ \x01 \xFF"));
-    access_log_line(&t, &r);
-    struct str line = text_str(&t);
-    assert_int_equal(str_chr(line, '\n'), (ssize_t)line.n - 1);
-    struct str rest;
-    assert_int_equal(json_parse(line, &rest).kind, JSON_OBJECT);
-    assert_int_equal(str_trim(rest).n, 0);
-    text_free(&t);
-}
-
-static void the_longest_line_fits(void **state)
-{
-    struct text t = { 0 };
-    struct record r;
-    memset(&r, 0xFF, sizeof r);
-    r.why = FAIL_none;
-    r.stream = r.simulated = r.retried = r.in_band_error = true;
-    r.method = M_OTHER;
-    r.wall = NEVER;
-    r.model.len = sizeof r.model.text;
-    r.node.len = sizeof r.node.text;
-    r.request_id.len = sizeof r.request_id.text;
-    memset(r.model.text, 1, sizeof r.model.text);
-    memset(r.node.text, 1, sizeof r.node.text);
-    memset(r.request_id.text, 1, sizeof r.request_id.text);
-    memset(r.client, 1, sizeof r.client);
-    access_log_line(&t, &r);
-    assert_int_equal(t.failed, OK);
-    assert_true(text_str(&t).n < KIB(2));
-    text_free(&t);
-}
-
 /* --- the log --- */
 
 static void closing_writes_what_is_there(void **state)
@@ -299,10 +216,6 @@ static void what_cannot_be_opened(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_line_tells_everything),
-        cmocka_unit_test(what_is_unknown_is_null),
-        cmocka_unit_test(strangers_cannot_write_lines),
-        cmocka_unit_test(the_longest_line_fits),
         cmocka_unit_test_teardown(closing_writes_what_is_there, each_end),
         cmocka_unit_test_teardown(closing_is_prompt, each_end),
         cmocka_unit_test_teardown(lines_come_without_being_asked, each_end),

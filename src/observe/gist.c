@@ -54,9 +54,9 @@ double gist_quantile(const struct gist_copy *before, const struct gist_copy *aft
     uint64_t n = count_between(before, after), seen = 0;
     if (n == 0)
         return NAN;
-    double wanted = MAX(q * (double)n, 1.0);
+    uint64_t wanted = (uint64_t)ceil(MAX(q * (double)n, 1.0));
     unsigned i = 0;
-    while ((double)(seen += after->slot[i] - before->slot[i]) < wanted)
+    while ((seen += after->slot[i] - before->slot[i]) < wanted)
         i++;
     return middle_of(i);
 }

@@ -6,8 +6,8 @@
  * Buckets made from the fine slots were rejected: the published bounds are decimal and the slots binary, so a time
  * equal to a bound could be counted above it. Both counts together are two stores more than one of them.
  *
- * Which bucket: how many bounds lie below. All 24 are compared without a branch, which the compiler does four at a
- * time; a binary search mispredicts, and is slower. The fine slots are 32 bits wide: a difference of two readings is
+ * Which bucket: a table tells how many bounds lie below the fine slot, and one comparison whether there is one within
+ * it; bounds lie further apart than slots are wide. The fine slots are 32 bits wide: a difference of two readings is
  * right as long as fewer than 2^32 times fell into one slot in between.
  *
  * Exemplars are four words and the xor of them: a reader that comes in between sees that they do not belong together
@@ -16,6 +16,7 @@
 
 #include "base/slab.h"
 
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -50,6 +51,7 @@ struct exemplar {
 };
 struct histogram {
     const struct histogram_bounds_list *bounds;
+    const uint8_t *below;               /* per slot, of these bounds */
     struct exemplar *_Atomic exemplars; /* per bucket; NULL until the first trace */
     _Atomic uint64_t sum_us;
     _Atomic uint64_t bucket[HISTOGRAM_BOUNDS_MAX + 1];
@@ -69,11 +71,50 @@ struct str histogram_bound_text(int32_t us, char out[16])
     return (struct str){ out, (size_t)n };
 }
 
+/* --- slots and buckets --- */
+
+static unsigned slot_of(uint32_t us)
+{
+    if (us < STEPS)
+        return us;
+    unsigned shift = 31 - STEP_BITS - (unsigned)__builtin_clz(us);
+    return (shift + 1) * STEPS + ((us >> shift) & (STEPS - 1));
+}
+
+static uint32_t least_of(unsigned slot)
+{
+    unsigned shift = slot < STEPS ? 0 : slot / STEPS - 1;
+    return (slot < STEPS ? slot : STEPS + slot % STEPS) << shift;
+}
+
+/* How many bounds lie below a slot's least time. */
+static uint8_t below[ARRAY_LEN(lists)][HISTOGRAM_SLOTS];
+
+static void count_bounds_below(void)
+{
+    for (unsigned b = 0; b < ARRAY_LEN(lists); b++)
+        for (unsigned slot = 0; slot < HISTOGRAM_SLOTS; slot++)
+            while (below[b][slot] < lists[b].n && (uint32_t)lists[b].us[below[b][slot]] < least_of(slot))
+                below[b][slot]++;
+}
+
+static unsigned bucket_of(const struct histogram *h, uint32_t us, unsigned slot)
+{
+    unsigned n = h->below[slot];
+    return n + (n < h->bounds->n && (uint32_t)h->bounds->us[n] < us);
+}
+
+/* --- life --- */
+
 struct histogram *histogram_new(enum histogram_bounds b)
 {
+    static pthread_once_t counted = PTHREAD_ONCE_INIT;
     struct histogram *h = memory_strikes() ? NULL : calloc(1, sizeof *h);
-    if (h)
+    pthread_once(&counted, count_bounds_below);
+    if (h) {
         h->bounds = &lists[b];
+        h->below = below[b];
+    }
     return h;
 }
 
@@ -87,29 +128,13 @@ void histogram_free(struct histogram **h)
 
 /* --- writing --- */
 
-static unsigned bucket_of(const struct histogram_bounds_list *bounds, int32_t us)
-{
-    unsigned below = 0;
-    for (unsigned i = 0; i < HISTOGRAM_BOUNDS_MAX; i++)
-        below += bounds->us[i] < us;
-    return below;
-}
-
-static unsigned slot_of(uint32_t us)
-{
-    if (us < STEPS)
-        return us;
-    unsigned shift = 31 - STEP_BITS - (unsigned)__builtin_clz(us);
-    return (shift + 1) * STEPS + ((us >> shift) & (STEPS - 1));
-}
-
 /* The bucket it fell into. */
 static unsigned record(struct histogram *h, uint32_t us)
 {
     us = MIN(us, (uint32_t)INT32_MAX);
-    unsigned number = bucket_of(h->bounds, (int32_t)us);
+    unsigned fine = slot_of(us), number = bucket_of(h, us, fine);
     _Atomic uint64_t *bucket = &h->bucket[number];
-    _Atomic uint32_t *slot = &h->slot[slot_of(us)];
+    _Atomic uint32_t *slot = &h->slot[fine];
     atomic_store_explicit(bucket, atomic_load_explicit(bucket, memory_order_relaxed) + 1, memory_order_relaxed);
     atomic_store_explicit(slot, atomic_load_explicit(slot, memory_order_relaxed) + 1, memory_order_relaxed);
     atomic_store_explicit(&h->sum_us, atomic_load_explicit(&h->sum_us, memory_order_relaxed) + us,

@@ -231,8 +231,9 @@ static unsigned known_points(struct history *h, struct series_at at, enum histor
     unsigned known = 0;
     pthread_mutex_lock(&h->lock);
     const struct history_row *row = h->second ? row_at(h, at) : NULL;
-    for (unsigned back = 0; row && back < n; back++) {
-        float point = row->point[history_place(h, r, back)];
+    unsigned place = history_place(h, r, 0);
+    for (unsigned back = 0; row && back < n; back++, place = history_place_before(r, place)) {
+        float point = row->point[place];
         if (!isnan(point))
             to[known++] = point;
     }
@@ -277,8 +278,9 @@ double history_sum(struct history *h, struct series_at at, nsec window)
     pthread_mutex_lock(&h->lock);
     const struct history_row *row = h->second ? row_at(h, at) : NULL;
     int64_t step = history_rings[r].step;
-    for (unsigned back = 0; row && back < n; back++) {
-        float point = row->point[history_place(h, r, back)];
+    unsigned place = history_place(h, r, 0);
+    for (unsigned back = 0; row && back < n; back++, place = history_place_before(r, place)) {
+        float point = row->point[place];
         sum += isnan(point) ? 0 : (double)point * (double)(back ? step : h->second % step + 1);
     }
     pthread_mutex_unlock(&h->lock);

@@ -45,3 +45,9 @@ struct subject *history_node(struct history *h, struct str name); /* NULL: not o
 struct subject *history_node_or_new(struct history *h, struct str name, int64_t now);
 /* The place of a step's point in a row; `back` steps before the newest. */
 unsigned history_place(const struct history *h, enum history_range r, unsigned back);
+/* Of the step before it. */
+static inline unsigned history_place_before(enum history_range r, unsigned place)
+{
+    const struct history_ring *ring = &history_rings[r];
+    return place == ring->at ? ring->at + ring->n - 1 : place - 1;
+}
