@@ -66,7 +66,8 @@ export async function startMock({ port = 0, prefix = '', key = '', websocket = t
 
   const mayEnter = (request) => {
     const offered = (request.headers['sec-websocket-protocol'] ?? '').split(/,\s*/).find((p) => p.startsWith('ollamamax.bearer.'));
-    return !key || request.headers.authorization === `Bearer ${key}` || (offered && Buffer.from(offered.slice(17), 'base64url').toString() === key);
+    const bytes = (text) => Buffer.from(text, 'latin1').toString(); // Node reads headers byte by byte
+    return !key || bytes(request.headers.authorization ?? '') === `Bearer ${key}` || (offered && Buffer.from(offered.slice(17), 'base64url').toString() === key);
   };
 
   async function serveFile(path, response) {
