@@ -142,13 +142,14 @@ static void take_records(struct replay *r, struct str records, struct text *out)
         take_record(r, record_cut(r->from.form, &records), out);
 }
 
+/* What could not be written down looks as if it had not been said. */
 static enum fail verdict(struct replay *r, const struct text *out)
 {
     const struct text *all[] = { out,          &r->held,   &r->words, &r->thoughts, &r->calls,
                                  &r->logprobs, &r->reason, &r->rest,  &r->marks };
     for (unsigned i = 0; i < ARRAY_LEN(all); i++)
         if (all[i]->failed)
-            replay_fail(r, all[i]->failed);
+            r->failed = all[i]->failed;
     return r->failed;
 }
 

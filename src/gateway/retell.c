@@ -13,15 +13,21 @@
 
 /* ---- which way --------------------------------------------------------------------------------------------------- */
 
+/* Vectors have one shape, whatever is asked for. */
+static bool asks_for_stream(const struct exchange *x)
+{
+    return !x->ticket.embeds && lookup_streams(x);
+}
+
 static bool is_openai_stream(const struct exchange *x)
 {
-    return x->route.row->dialect == DIALECT_OPENAI && lookup_streams(x);
+    return x->route.row->dialect == DIALECT_OPENAI && asks_for_stream(x);
 }
 
 /* Asked as the leader asked, but for what replay_ask has added. */
 static bool asks_alike(const struct exchange *x, const struct flight_head *h)
 {
-    return x->route.row->id == h->route && lookup_streams(x) == h->asked_stream;
+    return x->route.row->id == h->route && (x->ticket.embeds || lookup_streams(x) == h->asked_stream);
 }
 
 static bool is_as_asked(const struct exchange *x, const struct flight_head *h)
@@ -38,7 +44,7 @@ static int way_of(const struct exchange *x, const struct flight_head *h, bool fr
 
 static bool will_stream(const struct exchange *x, const struct flight_head *h)
 {
-    return asks_alike(x, h) ? h->form != FORM_WHOLE : lookup_streams(x);
+    return asks_alike(x, h) ? h->form != FORM_WHOLE : asks_for_stream(x);
 }
 
 /* ---- life -------------------------------------------------------------------------------------------------------- */
@@ -81,6 +87,12 @@ bool retell_wants_all(const struct retell *r)
 
 /* ---- hearing ----------------------------------------------------------------------------------------------------- */
 
+/* A body in one piece may have come in several. */
+static struct str all_of(struct retell *r, struct str bytes)
+{
+    return r->head->form == FORM_WHOLE ? text_str(&r->replay.held) : bytes;
+}
+
 static struct str message_in(struct retell *r, struct str bytes)
 {
     const struct flight_head *h = r->head;
@@ -103,7 +115,7 @@ static enum fail replay(struct retell *r, struct str bytes, bool last)
     if (!why && last)
         why = replay_end(&r->replay, &r->said);
     if (why == FAIL_upstream_said)
-        r->message = message_in(r, bytes);
+        r->message = message_in(r, all_of(r, bytes));
     return why;
 }
 
@@ -121,6 +133,7 @@ static enum fail reword(struct retell *r, struct str bytes, bool last)
 
 enum fail retell_hear(struct retell *r, struct str bytes, bool last)
 {
+    assume(r->way != RETELL_AS_IT_IS);
     r->heard_all = last;
     return r->way == RETELL_REWORDED ? reword(r, bytes, last) : replay(r, bytes, last);
 }

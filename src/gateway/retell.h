@@ -27,8 +27,8 @@ void retell_done(struct retell *r);
 /* Must all be heard before any is told, because it is one piece, or may turn out not to be sayable? Then nothing can be
  * told before. */
 bool retell_wants_all(const struct retell *r);
-/* The next bytes of the tape; `last`: it is complete with these. FAIL_no_memory; FAIL_bad_value: it cannot be said in
- * the client's way; FAIL_upstream_said: the bytes are an error, see r->message. */
+/* The next bytes of the tape, unless they go as they are; `last`: it is complete with these. FAIL_no_memory;
+ * FAIL_bad_value: it cannot be said in the client's way; FAIL_upstream_said: the bytes are an error, see r->message. */
 enum fail retell_hear(struct retell *r, struct str bytes, bool last);
 /* What can be told now, so much of it at most; then retell_told. */
 struct str retell_next(const struct retell *r, size_t most, bool *out_last);
