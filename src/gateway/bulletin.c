@@ -104,26 +104,34 @@ static void begin_topic(struct bulletin *b, enum feed_topic topic)
     }
 }
 
-void bulletin_add(struct bulletin *b, enum feed_topic topic, struct str frame)
+static void put_forms(struct text form[FEED_FORMS], struct str frame)
 {
     char head[WEBSOCKET_HEAD];
 
-    begin_topic(b, topic);
-    text_put(&b->form[FORM_SOCKET], (struct str){ head, websocket_head(WEBSOCKET_TEXT, frame.n, head) });
-    text_put(&b->form[FORM_SOCKET], frame);
-    text_put(&b->form[FORM_EVENTS], STR("data:"));
-    text_put(&b->form[FORM_EVENTS], frame);
-    text_put(&b->form[FORM_EVENTS], STR("\n\n"));
-    text_put(&b->form[FORM_VALUES], frame);
-    text_putc(&b->form[FORM_VALUES], ',');
+    text_put(&form[FORM_SOCKET], (struct str){ head, websocket_head(WEBSOCKET_TEXT, frame.n, head) });
+    text_put(&form[FORM_SOCKET], frame);
+    text_put(&form[FORM_EVENTS], STR("data:"));
+    text_put(&form[FORM_EVENTS], frame);
+    text_put(&form[FORM_EVENTS], STR("\n\n"));
+    text_put(&form[FORM_VALUES], frame);
+    text_putc(&form[FORM_VALUES], ',');
 }
 
-bool bulletin_whole(const struct bulletin *b)
+bool bulletin_add(struct bulletin *b, enum feed_topic topic, struct str frame)
 {
+    size_t before[FEED_FORMS];
     bool whole = true;
 
+    begin_topic(b, topic);
+    for (unsigned i = 0; i < FEED_FORMS; i++)
+        before[i] = buf_len(&b->form[i].buf);
+    put_forms(b->form, frame);
     for (unsigned i = 0; i < FEED_FORMS; i++)
         whole &= !b->form[i].failed;
+    for (unsigned i = 0; i < FEED_FORMS && !whole; i++) {
+        b->form[i].buf.end = b->form[i].buf.start + before[i];
+        b->form[i].failed = OK;
+    }
     return whole;
 }
 

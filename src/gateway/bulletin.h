@@ -22,10 +22,9 @@ struct bulletin;
 struct bulletin *bulletin_new(uint64_t number, nsec made);
 struct bulletin *bulletin_ref(struct bulletin *b);
 void bulletin_unref(struct bulletin **b);
-/* While it is made: topics in their order, and of each as many frames as there are. Frames are JSON in one line. Keeps
- * the first failure, which bulletin_whole tells. */
-void bulletin_add(struct bulletin *b, enum feed_topic topic, struct str frame);
-bool bulletin_whole(const struct bulletin *b);
+/* While it is made: topics in their order, and of each as many frames as there are. Frames are JSON in one line. False:
+ * there is no memory, and nothing of this one is in it. */
+bool bulletin_add(struct bulletin *b, enum feed_topic topic, struct str frame);
 
 uint64_t bulletin_number(const struct bulletin *b); /* one more each second */
 nsec bulletin_made(const struct bulletin *b);       /* monotonic */

@@ -75,12 +75,10 @@ static void send_head(struct exchange *x)
 static enum step stream(struct exchange *x, unsigned topics)
 {
     struct watcher *w = arena_take(&x->arena, sizeof *w);
-    struct bulletin *last = feed_latest(x->worker);
+    struct bulletin *last;
 
-    if (!w) {
-        bulletin_unref(&last);
+    if (!w)
         return answer_fail(x, FAIL_no_memory, STR_NONE);
-    }
     *w = (struct watcher){
         .reader = {.told = told, .over = over},
           .x = x, .topics = topics
@@ -89,10 +87,10 @@ static enum step stream(struct exchange *x, unsigned topics)
     x->local_stop = left;
     send_head(x);
     x->sink->push(x, STR(":\n\n"), false);
+    last = feed_join(x->worker, &w->reader);
     if (last)
         push(w, last, topics);
     bulletin_unref(&last);
-    feed_join(x->worker, &w->reader);
     return STEP_WAIT;
 }
 
@@ -133,17 +131,10 @@ static void never_came(struct feed_reader *r)
 /* The first to ask waits for the second to be over: nothing was made of the last one. */
 static enum step poll_once(struct exchange *x, unsigned topics)
 {
-    struct bulletin *last = feed_latest(x->worker);
-    struct watcher *w;
+    struct watcher *w = arena_take(&x->arena, sizeof *w);
+    struct bulletin *last;
     enum step step;
 
-    feed_will_ask_again(x->worker);
-    if (last) {
-        step = answer_frames(x, last, topics);
-        bulletin_unref(&last);
-        return step;
-    }
-    w = arena_take(&x->arena, sizeof *w);
     if (!w)
         return answer_fail(x, FAIL_no_memory, STR_NONE);
     *w = (struct watcher){
@@ -152,8 +143,14 @@ static enum step poll_once(struct exchange *x, unsigned topics)
     };
     x->local = w;
     x->local_stop = left;
-    feed_join(x->worker, &w->reader);
-    return STEP_WAIT;
+    feed_will_ask_again(x->worker);
+    last = feed_join(x->worker, &w->reader);
+    if (!last)
+        return STEP_WAIT;
+    left(x, OK);
+    step = answer_frames(x, last, topics);
+    bulletin_unref(&last);
+    return step;
 }
 
 enum step ops_events(struct exchange *x)

@@ -75,18 +75,21 @@ static void hand_round(struct mail *m, unsigned bits)
         s->seen = bulletin_number(b);
         list_each_safe (l, &s->readers) {
             struct feed_reader *r = CONTAINER(l, struct feed_reader, link);
-            r->told(r, b);
+            if (r->seen < bulletin_number(b))
+                r->told(r, b);
         }
         bulletin_unref(&b);
     }
 }
 
-struct bulletin *feed_latest(struct worker *w)
+/* Of the last second or the one before. */
+static struct bulletin *latest(struct worker *w, uint64_t *out_newest)
 {
     struct feed *f = w->gateway->feed;
     struct bulletin *b = NULL;
 
     pthread_mutex_lock(&f->lock);
+    *out_newest = f->newest;
     if (f->newest)
         b = bulletin_ref(f->kept[f->newest % KEPT]);
     pthread_mutex_unlock(&f->lock);
@@ -95,22 +98,19 @@ struct bulletin *feed_latest(struct worker *w)
     return b;
 }
 
-static void skip_what_has_been(struct worker *w)
+/* A message about what it begins with may still be under way. It counts as a reader before it looks, or the next
+ * second might be made for nobody. */
+struct bulletin *feed_join(struct worker *w, struct feed_reader *r)
 {
-    struct feed *f = w->gateway->feed;
+    struct bulletin *b;
 
-    pthread_mutex_lock(&f->lock);
-    w->feed.seen = f->newest;
-    pthread_mutex_unlock(&f->lock);
-}
-
-void feed_join(struct worker *w, struct feed_reader *r)
-{
+    atomic_fetch_add_explicit(&w->gateway->feed->readers[w->no], 1, memory_order_relaxed);
+    b = latest(w, &r->seen);
     if (list_empty(&w->feed.readers))
-        skip_what_has_been(w);
+        w->feed.seen = r->seen;
     r->worker = w;
     list_push(&w->feed.readers, &r->link);
-    atomic_fetch_add_explicit(&w->gateway->feed->readers[w->no], 1, memory_order_relaxed);
+    return b;
 }
 
 void feed_leave(struct feed_reader *r)

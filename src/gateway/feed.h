@@ -20,6 +20,7 @@ struct feed_reader {
     void (*over)(struct feed_reader *r);                           /* the gateway is ending: it must leave, now */
     struct list link;
     struct worker *worker;
+    uint64_t seen; /* number of the last bulletin it has */
 };
 /* One in each worker. */
 struct feed_seat {
@@ -33,13 +34,12 @@ struct feed *feed_new(struct gateway *g);
 void feed_free(struct feed **f);
 void feed_seat_init(struct feed_seat *s);
 
-/* told() comes from the loop, beginning with the next second; what has been is feed_latest's. */
-void feed_join(struct worker *w, struct feed_reader *r);
+/* What the reader begins with: the last second's, with a reference, or NULL, as nobody looked and none was made. All
+ * that come later are told(), from the loop. */
+struct bulletin *feed_join(struct worker *w, struct feed_reader *r);
 void feed_leave(struct feed_reader *r);
 /* over() of all of the worker's: the gateway drains. */
 void feed_end(struct worker *w);
-/* The last second's, with a reference; NULL: none was made, as nobody looked. Any worker. */
-struct bulletin *feed_latest(struct worker *w);
 /* For those who come again each second instead of staying: counts as a reader for some seconds. Any worker. */
 void feed_will_ask_again(struct worker *w);
 

@@ -57,9 +57,7 @@ static bool end(struct frames *f, enum feed_topic topic)
     bool good;
 
     json_close(&f->json);
-    good = !f->text.failed;
-    if (good)
-        bulletin_add(f->to, topic, text_str(&f->text));
+    good = !f->text.failed && bulletin_add(f->to, topic, text_str(&f->text));
     text_free(&f->text);
     return good;
 }
@@ -462,11 +460,11 @@ static void write_requests(struct frames *f)
     bool any;
 
     json_key(j, "requests");
-    if (requests_put_ended(f->sight->requests, j, from, until, BRIEFS, &more)) {
+    if (requests_put_ended(f->sight->requests, j, from, until, BRIEFS, &more) || f->text.failed) {
         text_free(&f->text);
         return;
     }
-    any = f->text.buf.block && !str_ends(text_str(&f->text), STR("[]"));
+    any = !str_ends(text_str(&f->text), STR("[]"));
     ops_int(j, "skipped", more);
     if (!any)
         text_free(&f->text);
@@ -486,7 +484,7 @@ static void measure_pace(struct frames *f)
     pace_sample(f->pace, f->sight->wall / SECOND(1), meters, g->workers);
 }
 
-enum fail frames_write(struct frames *f, struct bulletin *b, const struct sight *s)
+void frames_write(struct frames *f, struct bulletin *b, const struct sight *s)
 {
     f->to = b;
     f->sight = s;
@@ -496,7 +494,6 @@ enum fail frames_write(struct frames *f, struct bulletin *b, const struct sight 
     write_nodes(f);
     write_alerts(f);
     write_requests(f);
-    return bulletin_whole(b) ? OK : FAIL_no_memory;
 }
 
 struct frames *frames_new(void)

@@ -25,5 +25,5 @@ struct frames;
 /* NULL when memory is out. */
 struct frames *frames_new(void);
 void frames_free(struct frames **f);
-/* FAIL_no_memory: what could not be told is told the next time. */
-enum fail frames_write(struct frames *f, struct bulletin *b, const struct sight *s);
+/* What there is no memory to tell is told the next time. */
+void frames_write(struct frames *f, struct bulletin *b, const struct sight *s);

@@ -276,10 +276,10 @@ static void publish(struct lookout *l, const struct fleet_snapshot *s, nsec now,
     if (!feed_wanted(g->feed, now))
         return;
     b = bulletin_new(feed_next_number(g->feed), now);
-    if (b && !frames_write(l->frames, b, &sight))
-        feed_publish(g->feed, b);
-    else
-        bulletin_unref(&b);
+    if (!b)
+        return;
+    frames_write(l->frames, b, &sight);
+    feed_publish(g->feed, b);
 }
 
 static void look(struct lookout *l)

@@ -236,12 +236,12 @@ static void over(struct feed_reader *r)
 static void subscribe(struct socket *s, unsigned topics)
 {
     struct worker *w = s->client->worker;
-    struct bulletin *last = feed_latest(w);
+    struct bulletin *last = NULL;
 
     unsubscribe(s);
     s->topics = topics;
     if (topics)
-        feed_join(w, &s->reader);
+        last = feed_join(w, &s->reader);
     if (last)
         pass_on(s, last, topics);
     bulletin_unref(&last);
