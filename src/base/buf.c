@@ -274,3 +274,23 @@ char *put_hex(char *at, uint64_t v)
         at[i] = "0123456789abcdef"[v & 15];
     return at + n;
 }
+
+/* Eight hex digits at once: the nibbles are spread over eight bytes, and 'a' - '9' - 1 is added where one is above 9.
+ */
+static char *hex8(char *at, uint32_t v)
+{
+    uint64_t x = v;
+
+    x = (x << 16 | x) & 0x0000ffff0000ffff;
+    x = (x << 8 | x) & 0x00ff00ff00ff00ff;
+    x = (x << 4 | x) & 0x0f0f0f0f0f0f0f0f;
+    x += 0x3030303030303030 + ((x + 0x0606060606060606) >> 4 & 0x0101010101010101) * 0x27;
+    x = __builtin_bswap64(x);
+    memcpy(at, &x, 8);
+    return at + 8;
+}
+
+char *put_hex16(char *at, uint64_t v)
+{
+    return hex8(hex8(at, (uint32_t)(v >> 32)), (uint32_t)v);
+}

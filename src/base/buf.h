@@ -74,6 +74,7 @@ static inline char *put_pair(char *at, unsigned below_100)
     return at + 2;
 }
 char *put_hex(char *at, uint64_t v);
+char *put_hex16(char *at, uint64_t v); /* all 16 digits */
 static inline char *put_str(char *at, struct str s)
 {
     if (s.n) /* nothing may have no bytes to point to */

@@ -177,6 +177,9 @@ static void digits_as_printf_has_them(void **state)
         *put_hex(got, values[i]) = 0;
         snprintf(want, sizeof want, "%" PRIx64, values[i]);
         assert_string_equal(got, want);
+        *put_hex16(got, values[i]) = 0;
+        snprintf(want, sizeof want, "%016" PRIx64, values[i]);
+        assert_string_equal(got, want);
     }
 }
 

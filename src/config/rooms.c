@@ -149,6 +149,12 @@ static enum fail take_redis(const struct config *c, struct gateway_settings *s)
     return c->cache_redis.n && !s->redis.p ? FAIL_no_memory : OK;
 }
 
+static enum fail take_collector(const struct config *c, struct gateway_settings *s)
+{
+    s->otlp = c->observe_otlp.n ? str_dup(&s->arena, c->observe_otlp) : STR_NONE;
+    return c->observe_otlp.n && !s->otlp.p ? FAIL_no_memory : OK;
+}
+
 static enum fail take_models(const struct config *c, struct gateway_settings *s)
 {
     s->rules = model_rules_ref(c->rules);
@@ -166,6 +172,7 @@ enum fail config_gateway(const struct config *c, struct gateway_settings **out)
     enum fail f = take_origins(c, s);
     f = f ? f : take_admin_key(c, s);
     f = f ? f : take_redis(c, s);
+    f = f ? f : take_collector(c, s);
     f = f ? f : take_models(c, s);
     f = f ? f : take_alerts(c, s);
     f = f ? f : take_summary(c, s);

@@ -20,11 +20,11 @@ static void the_fleet_is_told(void **state)
 static void the_gateway_is_told(void **state)
 {
     struct gateway_settings *s;
-    struct config *c =
-        load_flags("--timeouts-connect=3s", "--timeouts-load=4s", "--timeouts-first-byte=5s",
-                   "--timeouts-inter-chunk=6s", "--timeouts-total=7s", "--limits-body=1MiB", "--limits-bodies=2MiB",
-                   "--limits-headers=3KiB", "--retry-max=1", "--pull-replicas=3", "--admin-key=k",
-                   "--observe-metrics-public", "--observe-enabled=off", "--origins=https://a.example");
+    struct config *c = load_flags("--timeouts-connect=3s", "--timeouts-load=4s", "--timeouts-first-byte=5s",
+                                  "--timeouts-inter-chunk=6s", "--timeouts-total=7s", "--limits-body=1MiB",
+                                  "--limits-bodies=2MiB", "--limits-headers=3KiB", "--retry-max=1", "--pull-replicas=3",
+                                  "--admin-key=k", "--observe-metrics-public", "--observe-enabled=off",
+                                  "--origins=https://a.example", "--observe-otlp=https://collector.example/?key=hush");
     expect_good(c);
     assert_int_equal(config_gateway(c, &s), OK);
     config_free(&c);
@@ -39,6 +39,7 @@ static void the_gateway_is_told(void **state)
     assert_int_equal(s->retry_max, 1);
     assert_int_equal(s->pull_replicas, 3);
     assert_true(str_eq(s->admin_key, STR("k")) && s->metrics_public && !s->observe);
+    assert_true(str_eq(s->otlp, STR("https://collector.example/?key=hush")) && str_find(s->summary, STR("hush")) < 0);
     assert_int_equal(cors_judge(&s->cors, STR("https://a.example"), STR("h")), CORS_ALLOWED);
     assert_int_equal(cors_judge(&s->cors, STR("https://b.example"), STR("h")), CORS_REFUSED);
     assert_true(str_find(s->summary, STR("\"timeouts.connect\":\"3s\"")) > 0);
@@ -62,6 +63,7 @@ static void defaults_are_the_rooms_own(void **state)
     assert_int_equal(s->bodies_max, usual->bodies_max);
     assert_int_equal(s->head_max, usual->head_max);
     assert_int_equal(s->retry_max, usual->retry_max);
+    assert_int_equal(s->otlp.n, 0);
     assert_true(str_eq(s->summary, STR("{}")));
     gateway_settings_free(&s);
     gateway_settings_free(&usual);

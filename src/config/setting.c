@@ -136,6 +136,18 @@ static bool read_receiver(const struct setting *s, struct arena *a, struct str t
     return says(why, "is not an address, such as https://host/path or http://host:9093");
 }
 
+static bool read_collector(const struct setting *s, struct arena *a, struct str text, void *field, struct text *why)
+{
+    struct errand_to ignored;
+    if (str_eq_nocase(text, STR("none"))) {
+        *(struct str *)field = STR_NONE;
+        return true;
+    }
+    if (errand_to_read(text, &ignored))
+        return read_text(s, a, text, field, why);
+    return says(why, "is not an address, such as http://host:4318 or https://host/v1/traces");
+}
+
 bool setting_add_node(struct arena *a, struct node_list *list, const struct node_spec *n)
 {
     struct node_spec *v = grown(a, list->v, list->n, sizeof *v);
@@ -236,6 +248,7 @@ enum type_id {
     TYPE_path,
     TYPE_secret,
     TYPE_redis,
+    TYPE_collector,
     TYPE_list,
     TYPE_addresses,
     TYPE_nodes,
@@ -258,6 +271,7 @@ static const struct setting_type types[] = {
     [TYPE_path] = { "FILE",                read_text,      false, false, false},
     [TYPE_secret] = { "TEXT",                read_text,      false, false, true },
     [TYPE_redis] = { "URL",                 read_redis,     false, false, true },
+    [TYPE_collector] = { "URL",                 read_collector, false, false, true },
     [TYPE_list] = { "TEXT",                read_item,      true,  true,  false},
     [TYPE_addresses] = { "ADDRESS",             read_address,   true,  true,  false},
     [TYPE_nodes] = { "NODE",                read_node,      true,  false, false},

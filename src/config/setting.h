@@ -41,7 +41,7 @@ typedef bool setting_onoff;
 typedef int64_t setting_count, setting_size;
 typedef nsec setting_duration;
 typedef struct share setting_share;
-typedef struct str setting_path, setting_secret, setting_policy, setting_redis;
+typedef struct str setting_path, setting_secret, setting_policy, setting_redis, setting_collector;
 typedef int setting_choice; /* place of the word among those in `takes` */
 typedef struct str_list setting_list, setting_addresses, setting_names, setting_receivers;
 typedef struct node_list setting_nodes;

@@ -13,6 +13,7 @@
 #include <stdio.h>
 
 #define ANSWER_HEAD_MAX KIB(16)
+#define PAUSE_MOST      SECOND(60)
 
 /* ---- where to ---------------------------------------------------------------------------------------------------- */
 
@@ -35,6 +36,31 @@ bool errand_to_read(struct str text, struct errand_to *out)
     out->path = out->path.n ? out->path : STR("/");
     return web && n > place && is_plain(out->path) && out->path.p[0] == '/' && str_chr(out->path, '#') < 0 &&
            url_parse(str_take(text, n), &out->url);
+}
+
+struct str errand_place(const char *url)
+{
+    struct errand_to to;
+    struct str text = str_of(url);
+
+    if (!errand_to_read(text, &to))
+        return STR_NONE;
+    return str_take(text, str_eq(to.path, STR("/")) ? text.n - str_ends(text, STR("/")) : text.n - to.path.n);
+}
+
+nsec errand_pause(struct worker *w, unsigned tries)
+{
+    nsec pause = MIN(SECOND(1) << MIN(tries - 1, 6u), PAUSE_MOST);
+
+    return pause * 3 / 4 + (nsec)(worker_random(w) % (uint64_t)(pause / 2));
+}
+
+void errand_put_result(const struct errand *e, char *out, size_t room)
+{
+    if (e->status)
+        snprintf(out, room, "%d %s", e->status, e->says);
+    else
+        snprintf(out, room, "%s", e->says);
 }
 
 /* ---- the end ----------------------------------------------------------------------------------------------------- */
@@ -87,6 +113,15 @@ static void keep_beginning(struct errand *e, struct str piece)
     e->says[had + n] = 0;
 }
 
+static nsec retry_after(const struct http_head *h)
+{
+    uint64_t seconds;
+
+    if (!str_u64(http_get(h, H_RETRY_AFTER), &seconds))
+        return -1;
+    return SECOND((nsec)MIN(seconds, (uint64_t)1 << 30));
+}
+
 static bool take_head(struct errand *e, enum fail *out_f)
 {
     struct http_head *h = &e->worker->head;
@@ -104,6 +139,7 @@ static bool take_head(struct errand *e, enum fail *out_f)
     if (h->status < 200) /* an interim one */
         return take_head(e, out_f);
     e->status = h->status;
+    e->retry_after = retry_after(h);
     e->has_head = true;
     http_body_init(&e->answer, &frame);
     return true;
@@ -239,6 +275,7 @@ void errand_run(struct errand *e)
     assume(!e->runs && !e->resolving);
     e->failed = OK;
     e->status = 0;
+    e->retry_after = -1;
     e->says[0] = 0;
     e->late = 0;
     e->tried = 0;

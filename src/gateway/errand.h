@@ -24,8 +24,9 @@ struct errand {
     void (*done)(struct errand *e);
     /* what came of it, for `done` */
     enum fail failed;
-    int status;     /* of the answer; 0: none came */
-    char says[160]; /* the beginning of the answer, or what was in the way */
+    int status;       /* of the answer; 0: none came */
+    nsec retry_after; /* Retry-After, where it is told in seconds; -1: it was not */
+    char says[160];   /* the beginning of the answer, or what was in the way */
 
     /* errand.c's */
     bool runs, resolving, cancelled;
@@ -42,6 +43,18 @@ static inline bool errand_went_well(const struct errand *e)
 {
     return !e->failed && e->status >= 200 && e->status < 300;
 }
+/* Something of it is still to end: it may be neither run nor freed. */
+static inline bool errand_is_busy(const struct errand *e)
+{
+    return e->runs || e->resolving;
+}
+/* Before one that failed `tries` times is tried again: 1 s, 2 s, 4 s ... 60 s, and a quarter more or less, so that many
+ * gateways do not come back at once. */
+nsec errand_pause(struct worker *w, unsigned tries);
+/* "503 not now", or what was in the way. */
+void errand_put_result(const struct errand *e, char *out, size_t room);
+/* "https://hooks.example:8443": what may be said of an address, as paths and queries are often keys. */
+struct str errand_place(const char *url);
 /* `done` follows from the loop, once. */
 void errand_run(struct errand *e);
 /* `done` does not follow. A look-up that runs is waited for by the worker: the errand must stay until no job of its

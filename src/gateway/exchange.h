@@ -93,9 +93,10 @@ struct exchange {
         struct str host, origin, user_agent, accept, content_type, authorization, encoding;
         struct str accept_encoding, if_none_match;
         struct str request_id, traceparent, tenant, deadline_ms, pin, priority, via, cors_method, goes_on;
-        struct str peer;    /* the client's address */
-        struct str forward; /* header lines that go on to nodes, "Name: value\r\n"... */
-        struct str body;    /* whole; in the arena or in body_buf */
+        uint64_t span, parent; /* of the trace that is exported; span 0: it is not, parent 0: the client told of none */
+        struct str peer;       /* the client's address */
+        struct str forward;    /* header lines that go on to nodes, "Name: value\r\n"... */
+        struct str body;       /* whole; in the arena or in body_buf */
         struct buf body_buf;
         const struct offer *offer; /* NULL: none */
         struct control control;    /* what it wants of the cache */

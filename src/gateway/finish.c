@@ -86,6 +86,8 @@ static void keep_request(struct exchange *x, const struct record *r)
 
     if (x->owner_kind != OWNER_CLIENT || (x->route.row && x->route.row->kind == KIND_OPS))
         return;
+    x->tally.detail.span = x->in.span;
+    x->tally.detail.parent = x->in.parent;
     if (x->up.attempts)
         put_decision(&x->ticket.decision, &x->tally.detail.decision);
     requests_put(lookout_requests(g->lookout), x->worker->no, r, &x->tally.detail);

@@ -168,7 +168,7 @@ static enum fail ask_for_all(struct exchange *to, const struct peek *asked)
 
 static enum fail take_request(struct exchange *to, struct exchange *from)
 {
-    to->in = from->in;
+    to->in = from->in; /* its trace too: the attempts are in the record of the one who leads */
     to->route.row = from->route.row;
     to->route.context_is_ours = from->route.context_is_ours;
     copy_texts(to);

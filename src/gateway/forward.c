@@ -5,6 +5,8 @@
  * (streams stay uncompressed), credentials for the gateway, and our own. Fields are copied as they were written, name
  * case included. */
 #include "gateway/gateway_private.h"
+#include "net/http_chars.h"
+#include "observe/otlp.h"
 
 #define BIT(h) (1ull << H_##h)
 static const uint64_t kept_from_nodes =
@@ -65,31 +67,11 @@ static bool plain_token(struct str s, size_t max)
     return true;
 }
 
-/* Eight hex digits at once: the nibbles are spread over eight bytes, and 'a' - '9' - 1 is added where one is above 9.
- */
-static char *hex8(char *at, uint32_t v)
-{
-    uint64_t x = v;
-
-    x = (x << 16 | x) & 0x0000ffff0000ffff;
-    x = (x << 8 | x) & 0x00ff00ff00ff00ff;
-    x = (x << 4 | x) & 0x0f0f0f0f0f0f0f0f;
-    x += 0x3030303030303030 + ((x + 0x0606060606060606) >> 4 & 0x0101010101010101) * 0x27;
-    x = __builtin_bswap64(x);
-    memcpy(at, &x, 8);
-    return at + 8;
-}
-
-static char *hex16(char *at, uint64_t v)
-{
-    return hex8(hex8(at, (uint32_t)(v >> 32)), (uint32_t)v);
-}
-
 static struct str made_request_id(struct exchange *x)
 {
     char *at = arena_take(&x->arena, 16);
 
-    return at ? str_span(at, hex16(at, worker_random(x->worker))) : STR_NONE;
+    return at ? str_span(at, put_hex16(at, worker_random(x->worker))) : STR_NONE;
 }
 
 /* W3C trace context, level 1: 00-<32 hex>-<16 hex>-<2 hex>, ids not all zero. */
@@ -108,6 +90,28 @@ static bool trace_is_valid(struct str t)
            str_find(str_drop(t, 36), STR("0000000000000000")) < 0;
 }
 
+#define TRACE_SPAN 36 /* where the span id stands */
+
+static uint64_t span_in(struct str trace)
+{
+    uint64_t id = 0;
+
+    for (unsigned i = 0; i < 16; i++)
+        id = id << 4 | (unsigned)http_hex(trace.p[TRACE_SPAN + i]);
+    return id;
+}
+
+/* Only where traces are exported. The client's word counts: one that is not sampled stays so. */
+static void take_trace(struct exchange *x, bool is_ours)
+{
+    bool sampled = is_ours || http_hex(x->in.traceparent.p[x->in.traceparent.n - 1]) & 1;
+
+    if (!x->settings->otlp.n || !sampled)
+        return;
+    x->in.parent = is_ours ? 0 : span_in(x->in.traceparent);
+    x->in.span = is_ours ? span_in(x->in.traceparent) : worker_random(x->worker) | 1;
+}
+
 static struct str made_trace(struct exchange *x)
 {
     char *at = arena_take(&x->arena, 55), *p = at;
@@ -115,10 +119,20 @@ static struct str made_trace(struct exchange *x)
     if (!at)
         return STR_NONE;
     p = put_str(p, STR("00-"));
-    p = hex16(hex16(p, worker_random(x->worker)), worker_random(x->worker) | 1);
+    p = put_hex16(put_hex16(p, worker_random(x->worker)), worker_random(x->worker) | 1);
     *p++ = '-';
-    p = hex16(p, worker_random(x->worker) | 1);
-    return str_span(at, put_str(p, STR("-00")));
+    p = put_hex16(p, worker_random(x->worker) | 1);
+    return str_span(at, put_str(p, x->settings->otlp.n ? STR("-01") : STR("-00")));
+}
+
+static void settle_trace(struct exchange *x)
+{
+    bool is_ours = !trace_is_valid(x->in.traceparent);
+
+    if (is_ours)
+        x->in.traceparent = made_trace(x);
+    if (x->in.traceparent.n)
+        take_trace(x, is_ours);
 }
 
 /* ---- a client's head --------------------------------------------------------------------------------------------- */
@@ -217,8 +231,7 @@ enum fail forward_take_request(struct exchange *x, const struct http_head *h)
     x->in.forward = lines_that_go_on(&x->arena, h, kept_from_nodes);
     if (!plain_token(x->in.request_id, RECORD_REQUEST - 1))
         x->in.request_id = made_request_id(x);
-    if (!trace_is_valid(x->in.traceparent))
-        x->in.traceparent = made_trace(x);
+    settle_trace(x);
     return x->arena.failed ? FAIL_no_memory : OK;
 }
 
@@ -232,7 +245,7 @@ enum fail forward_take_message(struct exchange *x, struct str path)
     x->in.content_type = STR("application/json");
     x->in.forward = STR("Content-Type: application/json\r\nAccept: */*\r\n");
     x->in.request_id = made_request_id(x);
-    x->in.traceparent = made_trace(x);
+    settle_trace(x);
     return x->arena.failed ? FAIL_no_memory : OK;
 }
 
@@ -242,6 +255,18 @@ static char *put_field(char *at, struct str name, struct str value)
 {
     at = put_str(at, name);
     at = put_str(at, value);
+    return put_str(at, HTTP_CRLF);
+}
+
+/* A node that traces goes on below the attempt, where that is exported; one that is asked because another is late
+ * (hedge.c) below the client, as nobody knows yet whether it will be the answer. */
+static char *put_trace(char *at, const struct exchange *x)
+{
+    char *line = put_str(at, STR("traceparent: "));
+
+    at = put_str(line, x->in.traceparent);
+    if (x->in.span)
+        put_hex16(line + TRACE_SPAN, otlp_attempt_span(x->in.span, x->up.attempts));
     return put_str(at, HTTP_CRLF);
 }
 
@@ -268,7 +293,7 @@ struct str forward_request_head(struct exchange *x)
     if (x->in.request_id.n)
         p = put_field(p, STR("X-Request-Id: "), x->in.request_id);
     if (x->in.traceparent.n)
-        p = put_field(p, STR("traceparent: "), x->in.traceparent);
+        p = put_trace(p, x);
     p = put_field(p, STR("Via: 1.1 ollamamax-"), instance);
     if (x->up.chunked_body) {
         p = put_str(p, STR("Transfer-Encoding: chunked\r\n"));

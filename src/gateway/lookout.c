@@ -8,6 +8,7 @@
 #include "gateway/lookout.h"
 #include "base/log.h"
 #include "base/map.h"
+#include "gateway/exporter.h"
 #include "gateway/frames.h"
 #include "gateway/gateway_private.h"
 #include "gateway/ops.h"
@@ -26,6 +27,7 @@ struct lookout {
     struct signals *signals;
     struct alerts *alerts;
     struct receivers *receivers;
+    struct exporter *exporter;
     struct watch *watch;
     struct text page;    /* of the metrics that users' rules watch */
     uint64_t configured; /* 1 + the serial of the settings that were taken over last */
@@ -325,6 +327,7 @@ static void take_settings(struct lookout *l, const struct gateway_settings *s)
         return;
     l->configured = s->serial + 1;
     receivers_configure(l->receivers, s);
+    exporter_configure(l->exporter, s);
     f = watch_configure(l->watch, s->alert_rules, s->n_alert_rules);
     if (!f)
         f = alerts_configure(l->alerts, s->alerts_repeat, s->alert_rules, s->n_alert_rules);
@@ -347,6 +350,7 @@ static void second_is_over(struct timer *t)
     if (worker_settings(l->first)->observe)
         look(l);
     receivers_turn(l->receivers, l->alerts);
+    exporter_turn(l->exporter);
     set_timer(l);
 }
 
@@ -360,10 +364,11 @@ static bool make_parts(struct lookout *l, unsigned workers, const char *history_
     l->alerts = alerts_new(worker_settings(l->first)->alerts_repeat);
     l->frames = frames_new();
     l->receivers = receivers_new(l->first);
+    l->exporter = l->requests ? exporter_new(l->first, l->requests) : NULL;
     l->watch = watch_new();
     l->history_file = history_file && !memory_strikes() ? strdup(history_file) : NULL;
-    return l->requests && l->history && l->signals && l->alerts && l->frames && l->receivers && l->watch &&
-           (l->history_file || !history_file);
+    return l->requests && l->history && l->signals && l->alerts && l->frames && l->receivers && l->exporter &&
+           l->watch && (l->history_file || !history_file);
 }
 
 struct lookout *lookout_new(struct worker *first, unsigned workers, const char *history_file)
@@ -381,6 +386,7 @@ struct lookout *lookout_new(struct worker *first, unsigned workers, const char *
         lookout_free(&l);
         return NULL;
     }
+    exporter_configure(l->exporter, worker_settings(first)); /* from the first request on */
     if (l->history_file)
         restore(l);
     set_timer(l);
@@ -391,6 +397,7 @@ void lookout_stop(struct lookout *l)
 {
     loop_timer_cancel(l->first->loop, &l->timer);
     receivers_stop(l->receivers);
+    exporter_stop(l->exporter);
     save_at_the_end(l);
 }
 
@@ -401,6 +408,7 @@ void lookout_free(struct lookout **at)
     *at = NULL;
     if (!l)
         return;
+    exporter_free(&l->exporter);
     requests_free(&l->requests);
     history_free(&l->history);
     signals_free(&l->signals);
@@ -431,4 +439,9 @@ struct alerts *lookout_alerts(struct lookout *l)
 struct receivers *lookout_receivers(struct lookout *l)
 {
     return l->receivers;
+}
+
+struct exporter *lookout_exporter(struct lookout *l)
+{
+    return l->exporter;
 }

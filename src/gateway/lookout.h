@@ -9,6 +9,7 @@
 #include "observe/signals.h"
 
 struct worker;
+struct exporter;
 struct receivers;
 struct lookout;
 /* history_file: read now, written every five minutes and at the end; NULL: the history ends with the process. NULL when
@@ -21,3 +22,4 @@ struct requests *lookout_requests(struct lookout *l);
 struct history *lookout_history(struct lookout *l);
 struct alerts *lookout_alerts(struct lookout *l);
 struct receivers *lookout_receivers(struct lookout *l);
+struct exporter *lookout_exporter(struct lookout *l);

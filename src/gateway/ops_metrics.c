@@ -1,5 +1,6 @@
 /* The metrics page: what the workers' meters counted, and gauges read from a snapshot at this moment. */
 #include "base/heap.h"
+#include "gateway/exporter.h"
 #include "gateway/ops.h"
 #include "gateway/receivers.h"
 #include "gateway/shared.h"
@@ -141,6 +142,18 @@ static void put_receivers(struct metrics_page *p, struct receivers *r)
         }
 }
 
+static void put_traces(struct metrics_page *p, struct exporter *e)
+{
+    static const struct str results[EXPORTER_RESULTS] = { STR("exported"), STR("failed"), STR("dropped") };
+
+    metrics_family(p, FAMILY_otlp_spans);
+    for (unsigned i = 0; i < EXPORTER_RESULTS; i++)
+        metrics_sample(p, FAMILY_otlp_spans, &(struct metric_label){ "result", results[i] }, 1,
+                       (double)exporter_count(e, i));
+    metrics_family(p, FAMILY_otlp_retries);
+    metrics_sample(p, FAMILY_otlp_retries, NULL, 0, (double)exporter_retries(e));
+}
+
 static void put_pool(const struct slab_count *c, void *arg)
 {
     struct metric_label l[2] = {
@@ -246,6 +259,7 @@ void ops_write_metrics(struct metrics_page *p, struct gateway *g, const struct f
     put_load(p, g, s);
     put_alerts(p, g);
     put_receivers(p, lookout_receivers(g->lookout));
+    put_traces(p, lookout_exporter(g->lookout));
     put_cache(p, g);
     put_redis(p, g);
     put_memory(p, g);

@@ -22,7 +22,6 @@
 
 #define PATIENCE       SECOND(10)
 #define TRIAL_PATIENCE SECOND(5)
-#define AGAIN_MOST     SECOND(60)
 #define REMIND         (SECOND(60) - MSEC(500)) /* an Alertmanager, well before the five minutes after which it forgets */
 #define TOLD_AT_ONCE   32
 
@@ -68,27 +67,6 @@ static const struct str kinds[] = {
     [RECEIVER_WEBHOOK] = STR("webhook"),
     [RECEIVER_ALERTMANAGER] = STR("alertmanager"),
 };
-
-/* ---- words ------------------------------------------------------------------------------------------------------- */
-
-/* "https://hooks.example:8443": paths and queries of webhooks are often their keys. */
-static struct str place_of(const char *url)
-{
-    struct errand_to to;
-    struct str text = str_of(url);
-
-    if (!errand_to_read(text, &to))
-        return STR_NONE;
-    return str_take(text, str_eq(to.path, STR("/")) ? text.n - str_ends(text, STR("/")) : text.n - to.path.n);
-}
-
-static void put_result(char *out, size_t room, const struct errand *e)
-{
-    if (e->status)
-        snprintf(out, room, "%d %s", e->status, e->says);
-    else
-        snprintf(out, room, "%s", e->says);
-}
 
 static void count(struct receiver *v, enum receiver_result result, unsigned n)
 {
@@ -148,20 +126,12 @@ void receivers_tell(struct receivers *r, const struct alert_event *e, unsigned n
 
 /* ---- sending ----------------------------------------------------------------------------------------------------- */
 
-/* Doubling, and a quarter more or less, so that many gateways do not come back at once. */
-static nsec pause_after(struct worker *w, unsigned tries)
-{
-    nsec pause = MIN(SECOND(1) << MIN(tries - 1, 6u), AGAIN_MOST);
-
-    return pause * 3 / 4 + (nsec)(worker_random(w) % (uint64_t)(pause / 2));
-}
-
 static void sent(struct receiver *v)
 {
     count(v, RECEIVER_SENT, 1);
     take_out(v, 0, v->sending);
     if (v->tries)
-        log_info("alerts reach %.*s again", STR_ARG(place_of(v->url)));
+        log_info("alerts reach %.*s again", STR_ARG(errand_place(v->url)));
     v->tries = 0;
 }
 
@@ -170,8 +140,8 @@ static void failed(struct receiver *v)
     count(v, RECEIVER_FAILED, 1);
     v->owes |= v->kind == RECEIVER_ALERTMANAGER;
     if (!v->tries++)
-        log_warn("alerts do not reach %.*s: %s", STR_ARG(place_of(v->url)), v->last);
-    v->next = worker_now(v->of->worker) + pause_after(v->of->worker, v->tries);
+        log_warn("alerts do not reach %.*s: %s", STR_ARG(errand_place(v->url)), v->last);
+    v->next = worker_now(v->of->worker) + errand_pause(v->of->worker, v->tries);
 }
 
 static void answered(struct errand *e)
@@ -179,7 +149,7 @@ static void answered(struct errand *e)
     struct receiver *v = CONTAINER(e, struct receiver, errand);
 
     pthread_mutex_lock(&v->of->lock);
-    put_result(v->last, sizeof v->last, e);
+    errand_put_result(e, v->last, sizeof v->last);
     if (errand_went_well(e))
         sent(v);
     else
@@ -240,14 +210,9 @@ static void send_present(struct receiver *v, struct alerts *a, nsec now)
     free(all);
 }
 
-static bool is_busy(const struct errand *e)
-{
-    return e->runs || e->resolving;
-}
-
 static void turn(struct receiver *v, struct alerts *a, nsec now)
 {
-    if (is_busy(&v->errand) || now < v->next)
+    if (errand_is_busy(&v->errand) || now < v->next)
         return;
     if (v->kind == RECEIVER_WEBHOOK && v->waiting)
         send_events(v);
@@ -379,7 +344,7 @@ void trial_json(const struct trial *t, struct json_out *j)
         json_key(j, "kind");
         json_put_str(j, kinds[t->leg[i].kind]);
         json_key(j, "to");
-        json_put_str(j, place_of(t->leg[i].url));
+        json_put_str(j, errand_place(t->leg[i].url));
         json_key(j, "ok");
         json_put_bool(j, errand_went_well(e));
         json_key(j, "status");
@@ -440,7 +405,7 @@ static void free_left(struct receivers *r)
     unsigned kept = 0;
 
     for (unsigned i = 0; i < r->n_leaving; i++)
-        if (is_busy(&r->leaving[i]->errand))
+        if (errand_is_busy(&r->leaving[i]->errand))
             r->leaving[kept++] = r->leaving[i];
         else
             free_receiver(&r->leaving[i]);
@@ -450,7 +415,7 @@ static void free_left(struct receivers *r)
 static void let_go(struct receivers *r, struct receiver **at)
 {
     errand_cancel(&(*at)->errand);
-    if (is_busy(&(*at)->errand))
+    if (errand_is_busy(&(*at)->errand))
         r->leaving[r->n_leaving++] = *at;
     else
         free_receiver(at);
@@ -545,7 +510,7 @@ static void put_receiver(struct json_out *j, const struct receiver *v)
     json_key(j, "kind");
     json_put_str(j, kinds[v->kind]);
     json_key(j, "to");
-    json_put_str(j, place_of(v->url));
+    json_put_str(j, errand_place(v->url));
     json_key(j, "waiting");
     json_put_i64(j, v->waiting);
     for (unsigned i = 0; i < RECEIVER_RESULTS; i++) {

@@ -26,6 +26,7 @@ struct block {
     /* under the lock */
     uint64_t turn; /* when it was taken; 0: never */
     bool held;     /* by a writer */
+    uint64_t laps; /* how often it was taken */
     unsigned readers;
     struct kept kept[BLOCK_REQUESTS];
 };
@@ -91,6 +92,7 @@ static struct block *take_block(struct requests *r, struct block *full)
     if (b) {
         b->held = true;
         b->turn = ++r->turns;
+        b->laps++;
         atomic_store_explicit(&b->n, 0, memory_order_relaxed);
         if (full)
             full->held = false;
@@ -243,6 +245,75 @@ static bool put_found(struct requests *r, struct json_out *j, const struct found
         request_json(j, &b->kept[f->at].record, &b->kept[f->at].detail);
     let_go(r, b);
     return turn == f->turn;
+}
+
+/* --- all of them, once --- */
+
+/* How far a block was seen. One that was never taken is as good as seen to its end. */
+struct mark {
+    uint64_t lap;
+    unsigned at;
+};
+struct requests_reader {
+    struct requests *of;
+    struct mark mark[];
+};
+
+static uint64_t hold_lap(struct requests *r, struct block *b)
+{
+    pthread_mutex_lock(&r->lock);
+    b->readers++;
+    uint64_t lap = b->laps;
+    pthread_mutex_unlock(&r->lock);
+    return lap;
+}
+
+struct requests_reader *requests_reader_new(struct requests *r)
+{
+    size_t room = sizeof(struct requests_reader) + r->blocks * sizeof(struct mark);
+    struct requests_reader *reader = memory_strikes() ? NULL : malloc(room);
+    if (!reader)
+        return NULL;
+    reader->of = r;
+    for (unsigned i = 0; i < r->blocks; i++) {
+        struct block *b = &r->block[i];
+        uint64_t lap = hold_lap(r, b);
+        unsigned n = atomic_load_explicit(&b->n, memory_order_acquire);
+        reader->mark[i] = (struct mark){ lap, lap ? n : BLOCK_REQUESTS };
+        let_go(r, b);
+    }
+    return reader;
+}
+
+void requests_reader_free(struct requests_reader **reader)
+{
+    free(*reader);
+    *reader = NULL;
+}
+
+/* A writer only leaves a full block, so what was missed of it can be counted. */
+static uint64_t catch_up(struct mark *m, uint64_t lap)
+{
+    uint64_t missed = lap == m->lap ? 0 : (lap - m->lap - 1) * BLOCK_REQUESTS + BLOCK_REQUESTS - m->at;
+    if (lap != m->lap)
+        *m = (struct mark){ lap, 0 };
+    return missed;
+}
+
+uint64_t requests_read(struct requests_reader *reader, requests_seen *seen, void *arg)
+{
+    struct requests *r = reader->of;
+    uint64_t missed = 0;
+    for (unsigned i = 0; i < r->blocks; i++) {
+        struct block *b = &r->block[i];
+        struct mark *m = &reader->mark[i];
+        missed += catch_up(m, hold_lap(r, b));
+        unsigned n = atomic_load_explicit(&b->n, memory_order_acquire);
+        for (; m->lap && m->at < n; m->at++)
+            seen(&b->kept[m->at].record, &b->kept[m->at].detail, arg);
+        let_go(r, b);
+    }
+    return missed;
 }
 
 /* --- which --- */

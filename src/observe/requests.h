@@ -29,6 +29,7 @@ struct request_detail {
     struct request_attempt attempt[REQUEST_ATTEMPTS];
     struct request_decision decision; /* of the last attempt */
     char cache[24];                   /* why the cache did not answer: "temperature"; NUL-terminated */
+    uint64_t span, parent; /* of the trace (observe/otlp.h); span 0: it is not exported, parent 0: there is none */
 };
 struct request_try {
     struct str node;
@@ -44,6 +45,17 @@ struct requests *requests_new(unsigned workers);
 void requests_free(struct requests **r);
 /* From worker `no` only. detail NULL: none. */
 void requests_put(struct requests *r, unsigned no, const struct record *record, const struct request_detail *detail);
+
+/* For one who wants them all, each once: those that were put since it was asked last, at first since it was made. Those
+ * of one worker come in their order. One thread at a time for each reader; made and freed while there are `requests`.
+ */
+struct requests_reader;
+typedef void requests_seen(const struct record *r, const struct request_detail *d, void *arg);
+/* NULL when memory is out. */
+struct requests_reader *requests_reader_new(struct requests *r);
+void requests_reader_free(struct requests_reader **reader);
+/* How many have been written over unseen meanwhile. */
+uint64_t requests_read(struct requests_reader *reader, requests_seen *seen, void *arg);
 
 /* What is looked for; empty strings and zeros: anything. */
 struct requests_filter {

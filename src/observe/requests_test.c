@@ -239,7 +239,42 @@ static void memory_that_is_out(void **state)
     memory_fail_at(0);
 }
 
-/* Three write while two look: what is shown is always whole and in order. */
+static void count_seen(const struct record *r, const struct request_detail *d, void *arg)
+{
+    ++*(uint64_t *)arg;
+}
+
+static void a_reader_sees_each_once(void **state)
+{
+    uint64_t seen = 0;
+    put(0, 1, 200); /* before it came */
+    struct requests_reader *reader = requests_reader_new(kept);
+    assert_true(requests_read(reader, count_seen, &seen) == 0 && seen == 0);
+    for (unsigned n = 0; n < 200; n++)
+        put(n % 3, n, 200);
+    assert_true(requests_read(reader, count_seen, &seen) == 0 && seen == 200);
+    assert_true(requests_read(reader, count_seen, &seen) == 0 && seen == 200);
+    put(3, 1, 200);
+    assert_true(requests_read(reader, count_seen, &seen) == 0 && seen == 201);
+    requests_reader_free(&reader);
+    memory_fail_at(1);
+    assert_null(requests_reader_new(kept));
+    memory_fail_at(0);
+}
+
+static void a_reader_that_is_late_knows_what_it_missed(void **state)
+{
+    uint64_t seen = 0, missed;
+    struct requests_reader *reader = requests_reader_new(kept);
+    for (unsigned n = 0; n < 5 * REQUESTS_KEPT + 7; n++)
+        put(n % 2, n, 200);
+    missed = requests_read(reader, count_seen, &seen);
+    assert_in_range(seen, REQUESTS_KEPT, REQUESTS_KEPT + 2 * (WORKERS + 1) * 64);
+    assert_true(seen + missed == 5 * REQUESTS_KEPT + 7);
+    requests_reader_free(&reader);
+}
+
+/* Three write while two look and one reads all: what is shown is always whole and in order, and none is lost. */
 #define EACH 20000
 static _Atomic int writing;
 
@@ -269,14 +304,27 @@ static void *look(void *arg)
     return NULL;
 }
 
+static void *read_all(void *arg)
+{
+    uint64_t seen = 0, missed = 0;
+    while (atomic_load(&writing))
+        missed += requests_read(arg, count_seen, &seen);
+    missed += requests_read(arg, count_seen, &seen);
+    assert_true(seen + missed == 3 * EACH);
+    return NULL;
+}
+
 static void writers_and_readers(void **state)
 {
-    pthread_t thread[5];
+    struct requests_reader *reader = requests_reader_new(kept);
+    pthread_t thread[6];
     atomic_store(&writing, 3);
     for (uintptr_t i = 0; i < 5; i++)
         assert_int_equal(pthread_create(&thread[i], NULL, i < 3 ? write_requests : look, (void *)i), 0);
-    for (int i = 0; i < 5; i++)
+    assert_int_equal(pthread_create(&thread[5], NULL, read_all, reader), 0);
+    for (int i = 0; i < 6; i++)
         pthread_join(thread[i], NULL);
+    requests_reader_free(&reader);
     assert_ids((struct requests_filter){ .limit = 3 }, "19999 19999 19999 ");
 }
 
@@ -312,6 +360,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(one_that_never_got_so_far, each_begin, each_end),
         cmocka_unit_test_setup_teardown(more_attempts_than_there_is_room_for, each_begin, each_end),
         cmocka_unit_test_setup_teardown(memory_that_is_out, each_begin, each_end),
+        cmocka_unit_test_setup_teardown(a_reader_sees_each_once, each_begin, each_end),
+        cmocka_unit_test_setup_teardown(a_reader_that_is_late_knows_what_it_missed, each_begin, each_end),
         cmocka_unit_test_setup_teardown(writers_and_readers, each_begin, each_end),
         cmocka_unit_test_setup_teardown(what_it_costs, each_begin, each_end),
     };
