@@ -9,8 +9,11 @@
 #include "gateway/socket.h"
 
 #define PIPELINE_MAX KIB(64)
-#define LINGER_TIME  SECOND(2)
-#define LINGER_BYTES MIB(1)
+/* Who is refused while he still sends reads the answer only if what he sends is taken until he stops (RFC 9112 section
+ * 9.6): for as long as something comes now and then, and not for ever. */
+#define LINGER_TIME  SECOND(5)
+#define LINGER_MOST  SECOND(30)
+#define LINGER_BYTES MIB(256)
 #define UNREAD_MAX   MIB(1) /* of answers: a client that pipelines without reading is answered no further */
 
 static struct slab clients;
@@ -115,6 +118,7 @@ static void linger(struct client *c)
 {
     c->state = CLIENT_LINGER;
     c->lingered = 0;
+    c->linger_until = worker_now(c->worker) + LINGER_MOST;
     c->taken = c->conn.bytes_out;
     conn_shutdown(&c->conn);
     conn_watch(&c->conn, SOCK_READ);
@@ -469,11 +473,15 @@ static void swallow(struct client *c)
 {
     ssize_t n = conn_read(&c->conn, c->worker->scratch, SCRATCH_BYTES);
 
+    nsec left = c->linger_until - worker_now(c->worker);
+
     c->lingered += n > 0 ? (size_t)n : 0;
     if (n == -1 && conn_pending(&c->conn))
         conn_watch(&c->conn, 0); /* it says no more, and reads on */
-    else if (n < 0 || c->lingered > LINGER_BYTES)
+    else if (n < 0 || left <= 0 || c->lingered > LINGER_BYTES)
         end_linger(c);
+    else if (n > 0 && !conn_pending(&c->conn))
+        deadline(c, MIN(LINGER_TIME, left));
 }
 
 /* A client that has sent FIN while an answer runs has left, as Ollama's server takes it; a whole answer goes out yet.

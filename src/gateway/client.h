@@ -19,7 +19,8 @@ struct client {
     enum client_state state;
     bool keep_alive, http10, head_request, chunked, loopback, doomed, pumping, draining, held;
     unsigned served;
-    size_t lingered;       /* bytes read away */
+    size_t lingered; /* bytes read away */
+    nsec linger_until;
     uint64_t taken;        /* conn.bytes_out when last looked at */
     struct buf in;         /* bytes of an unfinished head, or of pipelined requests */
     struct http_body body; /* of the running request */
