@@ -53,13 +53,19 @@ static const struct {
     { "rescues",           "old answers given because no node could"        },
 };
 
+/* Names of ours, which need no escapes. */
+static struct str bare(struct json name)
+{
+    return name.kind == JSON_STRING ? str_take(str_drop(name.raw, 1), name.raw.n - 2) : name.raw;
+}
+
 static void put_routes(struct text *t, struct json routes)
 {
     struct json_walk w = json_walk(routes);
     for (bool first = true; json_next(&w); first = false)
         text_printf(t, "%s%-28.*s %12.*s %9.*s\n",
                     first ? "\nroute                            requests     share\n" : "",
-                    STR_ARG(json_get(w.value, STR("route")).raw), STR_ARG(json_get(w.value, STR("requests")).raw),
+                    STR_ARG(bare(json_get(w.value, STR("route")))), STR_ARG(json_get(w.value, STR("requests")).raw),
                     STR_ARG(json_get(w.value, STR("hit_ratio")).raw));
 }
 

@@ -9,7 +9,8 @@
 #include "gateway/flight.h"
 #include "gateway/gateway_private.h"
 
-#define TOKEN_MOST KIB(4) /* what comes in larger reads is not a stream of tokens */
+#define HEAD_MOST  KIB(64) /* and of all interim answers before it */
+#define TOKEN_MOST KIB(4)  /* what comes in larger reads is not a stream of tokens */
 
 /* ---- letting go -------------------------------------------------------------------------------------------------- */
 
@@ -297,11 +298,11 @@ static ssize_t parse_head(struct node_conn *nc, struct str in)
     size_t used = 0;
 
     do {
-        enum http_parse p = http_parse_response(str_drop(in, used), KIB(64), h, &why);
+        enum http_parse p = http_parse_response(str_drop(in, used), HEAD_MOST, h, &why);
         if (p == HTTP_MORE)
             return HEAD_MORE;
-        why = p == HTTP_BAD ? FAIL_upstream_garbage : OK;
         used += h->bytes;
+        why = p == HTTP_BAD || used > HEAD_MOST ? FAIL_upstream_garbage : OK;
     } while (!why && h->status < 200 && h->status != 101);
     why = why ? why : take_head(nc, h);
     if (why)

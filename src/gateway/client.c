@@ -204,18 +204,17 @@ void client_answered(struct client *c, bool whole)
 
 /* ---- heads ------------------------------------------------------------------------------------------------------- */
 
-/* A request that could not even be read: answered plainly, in Ollama's shape, and the connection ends. */
-static void refuse_head(struct client *c, enum fail why)
+/* A request that could not even be read: answered plainly, and the connection ends. */
+static void refuse_head(struct client *c, enum fail why, enum dialect d)
 {
     struct text t = { 0 };
     struct text head = { 0 };
     struct iovec v[2];
 
-    dialect_error(&t, DIALECT_OLLAMA, fail_status(why), why, fail_sentence(why), STR_NONE);
-    text_printf(&head,
-                "HTTP/1.1 %d %.*s\r\nContent-Type: application/json; charset=utf-8\r\nContent-Length: "
-                "%zu\r\nConnection: close\r\n\r\n",
-                fail_status(why), STR_ARG(http_reason(fail_status(why))), text_str(&t).n);
+    dialect_error(&t, d, fail_status(why), why, fail_sentence(why), STR_NONE);
+    text_printf(&head, "HTTP/1.1 %d %.*s\r\nContent-Type: %.*s\r\nContent-Length: %zu\r\nConnection: close\r\n\r\n",
+                fail_status(why), STR_ARG(http_reason(fail_status(why))), STR_ARG(dialect_error_type(d)),
+                text_str(&t).n);
     v[0] = (struct iovec){ (void *)text_str(&head).p, text_str(&head).n };
     v[1] = (struct iovec){ (void *)text_str(&t).p, text_str(&t).n };
     if (!t.failed && !head.failed)
@@ -292,7 +291,7 @@ static struct str take_head(struct client *c, struct str in)
     switch (http_parse_request(in, worker_settings(w)->head_max, h, &why)) {
     case HTTP_MORE:
         if (buf_append(&c->in, in))
-            refuse_head(c, FAIL_no_memory);
+            refuse_head(c, FAIL_no_memory, DIALECT_OLLAMA);
         else if (c->state == CLIENT_IDLE)
             deadline(c, worker_settings(w)->client_head_timeout);
         c->state = c->state == CLIENT_IDLE ? CLIENT_HEAD : c->state;
@@ -303,7 +302,7 @@ static struct str take_head(struct client *c, struct str in)
     if (!why)
         why = open_exchange(c, h, &frame);
     if (why) {
-        refuse_head(c, why);
+        refuse_head(c, why, route_dialect_of(h->path));
         return STR_NONE;
     }
     return start_exchange(c, str_drop(in, h->bytes));
@@ -559,7 +558,7 @@ static const struct conn_events events = {
 static void too_late(struct client *c)
 {
     switch (c->state) {
-    case CLIENT_HEAD: refuse_head(c, FAIL_request_timeout); break;
+    case CLIENT_HEAD: refuse_head(c, FAIL_request_timeout, DIALECT_OLLAMA); break;
     case CLIENT_BODY: body_failed(c, FAIL_request_timeout); break;
     case CLIENT_LINGER: lingered_long(c); break;
     case CLIENT_IDLE: idled_long(c); break;

@@ -261,6 +261,14 @@ static void put_figure(struct text *out, const char **from, struct json was, int
     *from = was.raw.p + was.raw.n;
 }
 
+/* What a node says may be any number. */
+static int64_t sum(int64_t a, int64_t b)
+{
+    int64_t both;
+
+    return __builtin_add_overflow(a, b, &both) ? (b > 0 ? INT64_MAX : INT64_MIN) : both;
+}
+
 /* By how much a figure of this node differs from that of the whole answer. */
 static int64_t difference(const struct exchange *x, struct str key)
 {
@@ -282,7 +290,7 @@ static void join(const struct exchange *x, struct str record, struct text *out)
     while (json_next(&w)) {
         int64_t is, more = difference(x, w.key);
         if (more && json_i64(w.value, &is))
-            put_figure(out, &from, w.value, is + more);
+            put_figure(out, &from, w.value, sum(is, more));
     }
     text_put(out, str_span(from, record.p + record.n));
 }

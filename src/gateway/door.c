@@ -33,8 +33,18 @@ static enum step judge_origin(struct exchange *x)
 
 /* ---- routes ------------------------------------------------------------------------------------------------------ */
 
+/* As a client of Ollama's or Anthropic's asks whose base URL is meant for OpenAI's. */
+static bool has_v1_too_many(struct str path)
+{
+    return str_starts(path, STR("/v1/")) && route_find(M_GET, str_drop(path, 3)).route;
+}
+
 static enum step unknown_path(struct exchange *x)
 {
+    if (has_v1_too_many(x->in.path))
+        return answer_failf(x, FAIL_not_found,
+                            "404 page not found\nThis path exists as %.*s: the client's base URL has a /v1 too many.\n",
+                            STR_ARG(str_drop(x->in.path, 3)));
     if (route_lacks_v1(x->in.path))
         return answer_failf(x, FAIL_not_found,
                             "404 page not found\nThis path exists as /v1%.*s: the client's base URL lacks /v1.\n",
@@ -44,11 +54,12 @@ static enum step unknown_path(struct exchange *x)
 
 static enum step wrong_method(struct exchange *x, const struct route *r)
 {
-    char allow[64];
+    char room[64];
+    struct str allow = { room, route_allow(r, room) };
 
-    answer_header(x, STR("Allow"), (struct str){ allow, route_allow(r, allow) });
+    answer_header(x, STR("Allow"), allow);
     x->route.row = NULL;
-    return answer_fail(x, FAIL_method_not_allowed, STR("405 method not allowed"));
+    return answer_failf(x, FAIL_method_not_allowed, "405 method not allowed\nThis path takes %.*s.\n", STR_ARG(allow));
 }
 
 static bool is_public(const struct exchange *x, const struct route *r)

@@ -83,6 +83,7 @@ static void take_request(struct fanout *f, struct exchange *x)
     f->forward = str_dup(a, x->in.forward);
     f->request_id = str_dup(a, x->in.request_id);
     f->traceparent = str_dup(a, x->in.traceparent);
+    f->via = str_dup(a, x->in.via);
     f->pin = x->ticket.pin;
     f->changes = str_dup(a, x->ticket.model);
     if (x->route.row->id == ROUTE_copy && !name_parse(x->route.peek.destination, &from))

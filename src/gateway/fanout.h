@@ -30,7 +30,7 @@ struct fanout {
     struct str key, pin;         /* of the model that decides who is asked; the node's name if only that one may be */
     struct str changes;          /* key of the model that is another afterwards */
     struct json files, adapters; /* create */
-    struct str method, path, forward, request_id, traceparent; /* of the requests to the nodes */
+    struct str method, path, forward, request_id, traceparent, via; /* of the requests to the nodes */
     struct buf body;
     struct progress *progress; /* joint progress; NULL on routes that just answer */
     bool streams;              /* the client wants it as a stream */

@@ -102,6 +102,7 @@ static void describe(const struct fanout *f, struct exchange *x)
     x->in.forward = f->forward;
     x->in.request_id = f->request_id;
     x->in.traceparent = f->traceparent;
+    x->in.via = f->via;
     x->route.row = f->x->route.row;
     x->up.method = f->method;
     x->up.path = f->path;

@@ -30,11 +30,11 @@ static void put_times(const struct exchange *x, struct record *r)
 /* What this node has counted as its prompt, and the nodes before it had said, is a part of the answer. */
 static void put_tokens(const struct exchange *x, struct record *r)
 {
-    const struct figures *f = &x->up.figures;
+    int64_t in = MIN(x->up.figures.prompt_tokens, INT32_MAX), out = MIN(x->up.figures.output_tokens, INT32_MAX);
     int64_t before = x->again.before;
 
-    r->tokens_in = (int32_t)(f->prompt_tokens > before ? f->prompt_tokens - before : f->prompt_tokens);
-    r->tokens_out = (int32_t)(f->output_tokens >= 0 ? f->output_tokens + before : f->output_tokens);
+    r->tokens_in = (int32_t)(in > before ? in - before : in);
+    r->tokens_out = (int32_t)(out >= 0 ? MIN(out + before, INT32_MAX) : out);
 }
 
 static void put_names(const struct exchange *x, struct record *r)

@@ -107,8 +107,11 @@ static void quit(struct follower *f)
 
 static void leave(struct follower *f)
 {
-    f->x->follower = NULL;
-    f->x->local_stop = NULL;
+    struct exchange *x = f->x;
+
+    loop_timer_cancel(x->worker->loop, &x->timer); /* look_again: x may go on, to a node */
+    x->follower = NULL;
+    x->local_stop = NULL;
     quit(f);
 }
 

@@ -270,12 +270,23 @@ static char *put_trace(char *at, const struct exchange *x)
     return put_str(at, HTTP_CRLF);
 }
 
+/* Behind those before us: gateways that lead to each other in a circle find themselves there. */
+static char *put_via(char *at, struct str before, struct str instance)
+{
+    at = put_str(at, STR("Via: "));
+    if (before.n) {
+        at = put_str(at, before);
+        at = put_str(at, STR(", "));
+    }
+    return put_field(at, STR("1.1 ollamamax-"), instance);
+}
+
 struct str forward_request_head(struct exchange *x)
 {
     const struct node *n = x->ticket.lease.node;
     struct str method = x->up.method, path = x->up.path, instance = str_of(x->worker->gateway->instance);
     size_t room = 256 + method.n + n->url.prefix.n + path.n + x->in.query.n + n->host_header.n + x->in.forward.n +
-                  x->in.request_id.n + x->in.traceparent.n + instance.n;
+                  x->in.request_id.n + x->in.traceparent.n + x->in.via.n + instance.n;
     char *at = arena_take(&x->arena, room), *p = at;
 
     if (!at)
@@ -294,7 +305,7 @@ struct str forward_request_head(struct exchange *x)
         p = put_field(p, STR("X-Request-Id: "), x->in.request_id);
     if (x->in.traceparent.n)
         p = put_trace(p, x);
-    p = put_field(p, STR("Via: 1.1 ollamamax-"), instance);
+    p = put_via(p, x->in.via, instance);
     if (x->up.chunked_body) {
         p = put_str(p, STR("Transfer-Encoding: chunked\r\n"));
     } else if (x->up.body_length >= 0 && (x->up.body_length || x->in.method != M_GET)) {

@@ -155,6 +155,7 @@ static void describe(const struct exchange *x, struct exchange *second)
     second->in.forward = x->in.forward;
     second->in.request_id = x->in.request_id;
     second->in.traceparent = x->in.traceparent;
+    second->in.via = x->in.via;
     second->route = x->route;
     second->route.rename = NULL;
     second->up.method = x->up.method;

@@ -1,7 +1,8 @@
 /* The route stage: what the body says - which model, streamed or not - and so what the ticket must ask for. */
 #include "gateway/gateway_private.h"
 
-#define PROMPT_BLOCKS 512 /* of about 1 KB: what comes behind is not told apart */
+#define DEADLINE_MS   86400000 /* a day */
+#define PROMPT_BLOCKS 512      /* of about 1 KB: what comes behind is not told apart */
 
 static enum step bad_body(struct exchange *x, enum fail f, struct str detail)
 {
@@ -45,31 +46,51 @@ static nsec max_wait(const struct exchange *x)
     return said ? x->route.rule->max_wait : x->settings->queue_max_wait;
 }
 
-/* Headers that only the gateway's own people may use (interface 2). */
-static void read_wishes(struct exchange *x)
+static enum step read_deadline(struct exchange *x)
 {
     uint64_t ms;
 
+    if (!x->in.deadline_ms.n)
+        return STEP_NEXT;
+    if (!str_u64(x->in.deadline_ms, &ms) || ms > DEADLINE_MS)
+        return answer_failf(x, FAIL_bad_value, "X-OllamaMax-Deadline-Ms is a whole number of milliseconds, at most %d",
+                            DEADLINE_MS);
+    x->ticket.deadline = MIN(x->ticket.deadline, x->in.at + MSEC((nsec)ms));
+    return STEP_NEXT;
+}
+
+static enum step read_priority(struct exchange *x)
+{
+    struct str said = x->in.priority;
+
+    if (str_eq_nocase(said, STR("high")))
+        x->ticket.band = BAND_HIGH;
+    else if (str_eq_nocase(said, STR("batch")))
+        x->ticket.band = BAND_BATCH;
+    else if (said.n && !str_eq_nocase(said, STR("normal")))
+        return answer_fail(x, FAIL_bad_value, STR("X-OllamaMax-Priority is high, normal or batch"));
+    return STEP_NEXT;
+}
+
+/* Headers of our own (interface 2). */
+static enum step read_wishes(struct exchange *x)
+{
     x->ticket.band = BAND_NORMAL;
     x->ticket.tenant = str_hash(client_address(x));
     x->ticket.deadline = x->in.at + max_wait(x);
     if (x->settings->total_timeout)
         x->ticket.deadline = MIN(x->ticket.deadline, x->in.at + x->settings->total_timeout);
-    if (x->in.deadline_ms.n && str_u64(x->in.deadline_ms, &ms) && ms < 86400000)
-        x->ticket.deadline = MIN(x->ticket.deadline, x->in.at + MSEC((nsec)ms));
     if (!(x->in.pin.n || x->in.tenant.n || x->in.priority.n))
-        return;
-    if (!ops_allowed(x)) { /* who may is only asked where it matters */
+        return read_deadline(x);
+    if (!ops_allowed(
+            x)) { /* the others are only for the gateway's own people; who is, is only asked where it matters */
         x->in.tenant = STR_NONE;
-        return;
+        return read_deadline(x);
     }
     x->ticket.pin = x->in.pin;
     if (x->in.tenant.n)
         x->ticket.tenant = str_hash(x->in.tenant);
-    if (str_eq_nocase(x->in.priority, STR("high")))
-        x->ticket.band = BAND_HIGH;
-    else if (str_eq_nocase(x->in.priority, STR("batch")))
-        x->ticket.band = BAND_BATCH;
+    return read_priority(x) == STEP_NEXT ? read_deadline(x) : STEP_FINISH;
 }
 
 static const void *keep(struct exchange *x, const void *it, size_t n)
@@ -148,7 +169,8 @@ enum step route_enter(struct exchange *x)
         s = route_read(x);
     if (s != STEP_NEXT)
         return s;
-    read_wishes(x);
-    route_prepare(x);
-    return STEP_NEXT;
+    s = read_wishes(x);
+    if (s == STEP_NEXT)
+        route_prepare(x);
+    return s;
 }

@@ -227,8 +227,11 @@ static struct str take_scheme(struct str text, struct url *u)
     return text;
 }
 
+/* Two slashes at its beginning: a scheme that lacks its colon, "http//gpu1". */
 static bool is_path(struct str s)
 {
+    if (str_starts(s, STR("//")))
+        return false;
     for (size_t i = 0; i < s.n; i++)
         if (!http_is(s.p[i], CHAR_TARGET) || s.p[i] == '?')
             return false;

@@ -244,9 +244,9 @@ static void the_parts_of_a_url(void **state)
 static void not_urls(void **state)
 {
     static const char *const bad[] = {
-        "",       "/",         "http://", "http:///x", "ftp://h", "h:", "h:0", "h:65536", "h:x",  "http://u:p@h/",
-        "h/a b",  "h/?q",      "h#f",     "h?q",       " h",      "h ", "a,b", "[h]",     "[::1", "h\x01",
-        "h/\x80", "g\xc3\xbc", "http:/h", "://h",      "a%41b",   ":"
+        "",       "/",         "http://", "http:///x", "ftp://h", "h:",    "h:0", "h:65536", "h:x",  "http://u:p@h/",
+        "h/a b",  "h/?q",      "h#f",     "h?q",       " h",      "h ",    "a,b", "[h]",     "[::1", "h\x01",
+        "h/\x80", "g\xc3\xbc", "http:/h", "http//h",   "://h",    "a%41b", ":"
     };
     for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
         struct url u;

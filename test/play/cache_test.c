@@ -536,6 +536,44 @@ static void what_cannot_be_told_otherwise_is_asked_anew(void **state)
     }
 }
 
+/* Its follower had waited for the client, which then reads: from now on it waits for a node, for as long as that takes.
+ */
+static void who_goes_to_a_node_after_all_does_not_follow_any_more(void **state)
+{
+    static const char two[] =
+        "{\"id\":\"x\",\"object\":\"chat.completion\",\"created\":1,\"model\":\"m\",\"choices\":[{"
+        "\"index\":0,\"message\":{\"content\":\"a\"},\"finish_reason\":\"stop\"},{\"index\":1,"
+        "\"message\":{\"content\":\"b\"},\"finish_reason\":\"stop\"}]}";
+    static const char bulky[] = "{\"model\":\"m\"," MESSAGES ",\"stream\":false}";
+    size_t n = KIB(600);
+    char *long_body = malloc(n + 64);
+    begin_play(1, 1);
+    settings()->client_idle_timeout = SECOND(3);
+    snprintf(long_body, n + 64, "{\"message\":{\"content\":\"%0*d\"},\"done\":true}", (int)n, 0);
+    client[1] = ask_with("/api/chat", "", bulky);
+    peer_stall(client[1], true);
+    assert_true(world_run_while(has_no_whole, &machines[0], SECOND(20)));
+    respond(machines[0].whole, 200, long_body);
+    world_elapse(MSEC(50));
+    client[0] = ask_with("/v1/chat/completions", "", SAME_OPENAI(""));
+    await_work(&machines[0]);
+    peer_sendf(client[1], "POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: %zu\r\n\r\n%s",
+               strlen(shapes[4].ask), shapes[4].ask);
+    world_elapse(MSEC(50));
+    respond(machines[0].work, 200, two);
+    machines[0].work = NULL;
+    world_elapse(SECOND(1));
+    assert_int_equal(machines[0].chats, 2);
+    peer_stall(client[1], false);
+    await_work(&machines[0]);
+    world_elapse(SECOND(10));
+    shape_says(&shapes[4]);
+    await(client[1], "[DONE]");
+    assert_said(client[1], "fwd=miss; detail=shape");
+    free(long_body);
+    end_play();
+}
+
 static void an_error_is_told_in_each_dialect_and_kept_for_a_moment(void **state)
 {
     begin_play(1, 1);
@@ -1126,6 +1164,7 @@ int main(void)
         cmocka_unit_test(counts_are_asked_for_on_behalf_of_all),
         cmocka_unit_test(what_is_kept_is_told_with_new_times_and_ids),
         cmocka_unit_test(what_cannot_be_told_otherwise_is_asked_anew),
+        cmocka_unit_test(who_goes_to_a_node_after_all_does_not_follow_any_more),
         cmocka_unit_test(an_error_is_told_in_each_dialect_and_kept_for_a_moment),
         cmocka_unit_test(vectors_are_kept_for_both_dialects),
         cmocka_unit_test(only_if_cached_asks_no_node),

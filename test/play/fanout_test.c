@@ -128,6 +128,22 @@ static void pull_on_a_pinned_node_stays_there(void **state)
     finish();
 }
 
+/* Two gateways that are each other's nodes would pull for ever. */
+static void pull_tells_nodes_whom_it_has_come_through(void **state)
+{
+    begin(3, 1, 0);
+    know();
+    struct peer *c = world_connect(&gate_at, NULL);
+    peer_sendf(c, "POST /api/pull HTTP/1.1\r\nHost: localhost\r\nVia: 1.1 ollamamax-cafe\r\nContent-Length: "
+                  "13\r\n\r\n{\"model\":\"m\"}");
+    await_work(&machines[0]);
+    assert_non_null(strstr(machines[0].via, "1.1 ollamamax-cafe, 1.1 ollamamax-"));
+    succeeds(&machines[0], "m:latest");
+    await(c, "success");
+    peer_close(c, CLOSE_FIN);
+    finish();
+}
+
 /* Whoever reads slowly misses progress, never the end, and costs no memory meanwhile. */
 static void a_slow_reader_of_progress_gets_the_end(void **state)
 {
@@ -300,6 +316,7 @@ int main(void)
         cmocka_unit_test(pull_ends_with_its_client),
         cmocka_unit_test(pull_with_all_nodes_down_names_them),
         cmocka_unit_test(pull_on_a_pinned_node_stays_there),
+        cmocka_unit_test(pull_tells_nodes_whom_it_has_come_through),
         cmocka_unit_test(a_slow_reader_of_progress_gets_the_end),
         cmocka_unit_test(delete_removes_everywhere_and_then_says_404),
         cmocka_unit_test(delete_in_part_says_who_did_what),

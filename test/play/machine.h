@@ -36,7 +36,8 @@ struct machine {
     bool apart;  /* those that want one piece come to `whole`, not to `work` */
     struct peer *whole;
     unsigned asked_tags, pulls, creates, copies, deletes, heads, chats;
-    char body[512];  /* of the last request with one */
+    char body[512];  /* of the last request with one, */
+    char via[128];   /* and whom it came through */
     char digest[16]; /* of its models; empty: "d" */
 };
 static struct machine machines[3];
@@ -244,8 +245,11 @@ static inline void machine_hears(struct peer *p)
         size_t n = length_of(head);
         if (in.n < head.n + n)
             return;
-        if (n)
+        if (n) {
+            struct str via = str_drop(head, (size_t)MAX(str_find(head, STR("\r\nVia: ")), 0) + 7);
             snprintf(m->body, sizeof m->body, "%.*s", (int)n, in.p + head.n);
+            snprintf(m->via, sizeof m->via, "%.*s", (int)MAX(str_find(via, STR("\r\n")), 0), via.p);
+        }
         char line[128];
         snprintf(line, sizeof line, "%.*s", (int)MIN(in.n, 100u), in.p);
         peer_eat(p, head.n + n);
