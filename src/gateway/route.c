@@ -82,8 +82,8 @@ static enum step read_wishes(struct exchange *x)
         x->ticket.deadline = MIN(x->ticket.deadline, x->in.at + x->settings->total_timeout);
     if (!(x->in.pin.n || x->in.tenant.n || x->in.priority.n))
         return read_deadline(x);
-    if (!ops_allowed(
-            x)) { /* the others are only for the gateway's own people; who is, is only asked where it matters */
+    /* The others are only for the gateway's own people; who that is, is only asked where it matters. */
+    if (!ops_allowed(x)) {
         x->in.tenant = STR_NONE;
         return read_deadline(x);
     }
