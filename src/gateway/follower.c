@@ -341,6 +341,8 @@ static enum step stand(struct follower *f)
     if (!why)
         return STEP_WAIT;
     if (where == TAPE_TOLD && f->headed) {
+        if (f->retell.way != RETELL_AS_IT_IS)
+            return STEP_WAIT; /* it has ended since it was looked at, which wakes */
         answer_once(f);
         push(f->x, STR_NONE, true);
         return end(f, why);
@@ -418,6 +420,15 @@ static enum step pass_on(struct follower *f)
 
 /* ---- retelling --------------------------------------------------------------------------------------------------- */
 
+/* Its last bytes are an error, whose reason this is: no more comes. OK: there may, or it ended well. */
+static enum fail why_told(const struct follower *f)
+{
+    enum tape_break where = TAPE_CLEAN;
+    enum fail why = tape_failed(&f->reader, &where);
+
+    return where == TAPE_TOLD ? why : OK;
+}
+
 /* Until there is something to tell, or no more to hear. */
 static enum fail hear(struct follower *f)
 {
@@ -427,8 +438,9 @@ static enum fail hear(struct follower *f)
 
     while (!why && !r->heard_all && !retell_next(r, PIECE, &told).n) {
         struct str bytes = tape_look(&f->reader, &last);
-        if (!bytes.n && !last)
+        if (!bytes.n && !last && !why_told(f))
             return OK;
+        last |= !bytes.n;
         why = retell_hear(r, bytes, last);
         tape_eat(&f->reader, bytes.n);
     }
@@ -474,7 +486,7 @@ static enum step tell_on(struct follower *f)
         note_passed(f, bytes);
         retell_told(&f->retell, bytes.n);
         if (last)
-            return end(f, OK);
+            return end(f, why_told(f));
     }
     return f->resting ? STEP_WAIT : wait_for_client(f);
 }
@@ -515,7 +527,7 @@ static enum step read_on(struct follower *f)
         return s;
     if (f->head.why)
         return refused(f);
-    if (f->reader.patient && tape_failed(&f->reader, &where))
+    if (f->reader.patient && tape_failed(&f->reader, &where) && where != TAPE_TOLD)
         return stand(f);
     if (f->retell.way != RETELL_AS_IT_IS)
         return tell_on(f);

@@ -606,6 +606,46 @@ static void an_error_is_told_in_each_dialect_and_kept_for_a_moment(void **state)
     end_play();
 }
 
+/* The last word of all nodes, which is no answer: whoever waits for one hears it, in the shape and dialect it speaks.
+ */
+static void an_error_that_is_final_reaches_whoever_follows(void **state)
+{
+    static const struct {
+        int status;
+        const char *type, *body;
+    } errors[] = {
+        {500,  "application/json", "{\"error\":\"no such option\"}"                             },
+        { 500, "text/plain",       "no such option"                                             },
+        { 200, "application/json", "{\"error\":\"no such option\"}"                             },
+        { 200, "application/json", "{\"error\":{\"message\":\"no such option\",\"type\":\"x\"}}"},
+    };
+    for (unsigned i = 0; i < ARRAY_LEN(errors) * ARRAY_LEN(shapes); i++) {
+        unsigned led = i % ARRAY_LEN(shapes), e = i / ARRAY_LEN(shapes);
+        begin_play(i, 1);
+        client[0] = ask_with(shapes[led].path, "", shapes[led].ask);
+        world_elapse(MSEC(20));
+        for (unsigned k = 0; k < ARRAY_LEN(shapes); k++)
+            client[1 + k] = ask_with(shapes[k].path, "", shapes[k].ask);
+        for (unsigned tries = 0; tries < 20; tries++) {
+            world_elapse(MSEC(500));
+            struct peer *p = machines[0].work ? machines[0].work : machines[0].whole;
+            if (p)
+                peer_sendf(p, "HTTP/1.1 %d X\r\nContent-Type: %s\r\nContent-Length: %zu\r\n\r\n%s", errors[e].status,
+                           errors[e].type, strlen(errors[e].body), errors[e].body);
+            machines[0].work = machines[0].whole = NULL;
+        }
+        for (unsigned k = 0; k <= ARRAY_LEN(shapes); k++) {
+            if (!got_whole(client[k]))
+                fail_msg("error %u, led by %u, client %u: %.*s", e, led, k, STR_ARG(peer_received(client[k])));
+            bool told = strstr(got_text, "no such option") || strstr(got_text, "\"error\":");
+            if (!told || strstr(got_text, "[DONE]"))
+                fail_msg("error %u, led by %u, client %u: %.*s", e, led, k, STR_ARG(peer_received(client[k])));
+        }
+        assert_int_equal(stats().entries, 0);
+        end_play();
+    }
+}
+
 static void vectors_are_kept_for_both_dialects(void **state)
 {
     static const struct shape ways[] = {
@@ -1166,6 +1206,7 @@ int main(void)
         cmocka_unit_test(what_cannot_be_told_otherwise_is_asked_anew),
         cmocka_unit_test(who_goes_to_a_node_after_all_does_not_follow_any_more),
         cmocka_unit_test(an_error_is_told_in_each_dialect_and_kept_for_a_moment),
+        cmocka_unit_test(an_error_that_is_final_reaches_whoever_follows),
         cmocka_unit_test(vectors_are_kept_for_both_dialects),
         cmocka_unit_test(only_if_cached_asks_no_node),
         cmocka_unit_test(a_running_answer_is_not_in_the_cache_yet),
