@@ -49,6 +49,11 @@ static bool has(const struct route *route, unsigned trait)
     return traits[route->id] & trait;
 }
 
+bool rule_knows(enum route_id route)
+{
+    return route < ROUTE_COUNT && traits[route] & KEPT;
+}
+
 /* --- asking --- */
 
 static bool is_empty(struct json v)

@@ -33,6 +33,8 @@ struct rules {
     nsec negative; /* how long a 404 or 400 is kept; 0: not at all */
     struct rule_route route[ROUTE_COUNT];
 };
+/* Are answers of this route kept at all? */
+bool rule_knows(enum route_id route);
 /* On; 30 s, 30 s, 300 s, 2 s; no route opted in. */
 struct rules rules_usual(void);
 

@@ -83,6 +83,8 @@ static void take_cache(const struct config *c, struct gateway_settings *s)
     s->cache.ttl = c->cache_ttl;
     s->cache.stale = c->cache_stale;
     s->cache.stale_if_error = c->cache_stale_if_error;
+    for (unsigned i = 0; i < c->cache_routes.n; i++)
+        s->cache.route[c->cache_routes.v[i].route] = c->cache_routes.v[i].rule;
     s->cache_size = (size_t)c->cache_size;
     s->cache_is_shared = c->cache_scope == ALL;
     s->coalesce = c->coalesce;

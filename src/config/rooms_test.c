@@ -48,6 +48,25 @@ static void the_gateway_is_told(void **state)
     gateway_settings_free(&s);
 }
 
+static void the_cache_is_told(void **state)
+{
+    struct gateway_settings *s;
+    struct config *c =
+        load_flags("--cache-ttl=40s", "--cache-stale=none", "--cache-stale-if-error=1min", "--cache-scope=all",
+                   "--cache-route=/api/chat,keep=all,tools=on", "--cache-route=/v1/embeddings,ttl=1h");
+    expect_good(c);
+    assert_int_equal(config_gateway(c, &s), OK);
+    config_free(&c);
+    assert_int_equal(s->cache.ttl, SECOND(40));
+    assert_int_equal(s->cache.stale, 0);
+    assert_int_equal(s->cache.stale_if_error, SECOND(60));
+    assert_true(s->cache_is_shared);
+    assert_true(s->cache.route[ROUTE_chat].any && s->cache.route[ROUTE_chat].tools && !s->cache.route[ROUTE_chat].ttl);
+    assert_int_equal(s->cache.route[ROUTE_v1_embeddings].ttl, SECOND(3600));
+    assert_false(s->cache.route[ROUTE_generate].any || s->cache.route[ROUTE_generate].tools);
+    gateway_settings_free(&s);
+}
+
 static void defaults_are_the_rooms_own(void **state)
 {
     struct fleet_settings told, own;
@@ -106,6 +125,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(the_fleet_is_told, fixture_each),
         cmocka_unit_test_setup(the_gateway_is_told, fixture_each),
+        cmocka_unit_test_setup(the_cache_is_told, fixture_each),
         cmocka_unit_test_setup(defaults_are_the_rooms_own, fixture_each),
         cmocka_unit_test_setup(logs_are_text_on_a_terminal_only, fixture_each),
         cmocka_unit_test_setup(without_memory_the_gateway_is_told_nothing, fixture_each),

@@ -212,6 +212,25 @@ static bool read_model(const struct setting *s, struct arena *a, struct str text
     return model_text_read(&m, a, text, why) && setting_add_model(a, field, &m, why);
 }
 
+static bool read_route(const struct setting *s, struct arena *a, struct str text, void *field, struct text *why)
+{
+    struct route_list *list = field;
+    struct route_choice one;
+    if (!route_text_read(&one, text, why))
+        return false;
+    for (unsigned i = 0; i < list->n; i++)
+        if (list->v[i].route == one.route) {
+            text_printf(why, "%.*s is there twice", STR_ARG(route_row(one.route)->path));
+            return false;
+        }
+    struct route_choice *v = grown(a, list->v, list->n, sizeof *v);
+    if (!v)
+        return short_of_memory(why);
+    list->v = v;
+    list->v[list->n++] = one;
+    return true;
+}
+
 bool setting_add_rule(struct arena *a, struct rule_list *list, const struct alert_rule *r, struct text *why)
 {
     for (unsigned i = 0; i < list->n; i++)
@@ -257,6 +276,7 @@ enum type_id {
     TYPE_aliases,
     TYPE_fallbacks,
     TYPE_models,
+    TYPE_routes,
     TYPE_rules
 };
 static const struct setting_type types[] = {
@@ -280,6 +300,7 @@ static const struct setting_type types[] = {
     [TYPE_aliases] = { "NAME=MODEL",          read_alias,     true,  true,  false},
     [TYPE_fallbacks] = { "MODEL=MODEL,...",     read_fallbacks, true,  false, false},
     [TYPE_models] = { "MODEL,KEY=VALUE,...", read_model,     true,  false, false},
+    [TYPE_routes] = { "PATH,KEY=VALUE,...",  read_route,     true,  false, false},
     [TYPE_rules] = { "KEY=VALUE,...",       read_rule,      true,  false, false},
 };
 

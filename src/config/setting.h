@@ -3,6 +3,7 @@
 #pragma once
 #include "api/aliases.h"
 #include "base/buf.h"
+#include "config/route_text.h"
 #include "config/value.h"
 #include "fleet/model_rules.h"
 #include "fleet/node.h"
@@ -32,6 +33,10 @@ struct model_list {
     struct model_rule *v;
     unsigned n;
 };
+struct route_list {
+    struct route_choice *v;
+    unsigned n;
+};
 struct rule_list {
     struct alert_rule *v;
     unsigned n;
@@ -47,6 +52,7 @@ typedef struct str_list setting_list, setting_addresses, setting_names, setting_
 typedef struct node_list setting_nodes;
 typedef struct alias_list setting_aliases;
 typedef struct model_list setting_fallbacks, setting_models;
+typedef struct route_list setting_routes;
 typedef struct rule_list setting_rules;
 
 struct setting;

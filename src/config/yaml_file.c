@@ -180,7 +180,7 @@ static void read_rule(struct reader *r)
     text_free(&why);
 }
 
-/* ---- keys that are names: aliases, fallbacks, models ------------------------------------------------------------- */
+/* ---- keys that are names: aliases, fallbacks, models, routes ----------------------------------------------------- */
 
 static void set_word(struct reader *r, const struct setting *s, struct text *word, const struct source *at)
 {
@@ -274,6 +274,28 @@ static void read_model(struct reader *r, const struct setting *s, struct str nam
     text_free(&why);
 }
 
+/* As in one word, which says itself what is wrong with it. */
+static void read_route(struct reader *r, const struct setting *s, struct str name, const struct source *at)
+{
+    struct text word = { 0 };
+    unsigned wrong = r->c->wrong;
+    if (r->event.type != YAML_MAPPING_START_EVENT) {
+        refuse(r, name, "what holds for a route is a group, such as {keep: all}");
+        return;
+    }
+    text_put(&word, name);
+    while (next(r) == YAML_SCALAR_EVENT) {
+        text_printf(&word, ",%.*s=", STR_ARG(scalar(r)));
+        if (next(r) == YAML_SCALAR_EVENT)
+            text_put(&word, scalar(r));
+        else
+            refuse(r, name, "what is said of a route is a word or a duration");
+    }
+    if (r->c->wrong == wrong && !r->over)
+        set_word(r, s, &word, at);
+    text_free(&word);
+}
+
 typedef void read_named(struct reader *r, const struct setting *s, struct str name, const struct source *at);
 
 /* How the value of each name is read, where keys of the setting are names; NULL where they are not. */
@@ -283,6 +305,7 @@ static read_named *named_reader(const struct setting *s)
     case SETTING_aliases: return read_alias;
     case SETTING_fallbacks: return read_fallbacks;
     case SETTING_models: return read_model;
+    case SETTING_cache_routes: return read_route;
     default: return NULL;
     }
 }

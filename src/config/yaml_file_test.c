@@ -188,6 +188,29 @@ static void what_holds_for_a_model_is_one_rule(void **state)
     config_free(&c);
 }
 
+static void what_holds_for_a_route_of_the_cache(void **state)
+{
+    struct config *c = load_file("cache:\n"
+                                 "  ttl: 1min\n"
+                                 "  routes:\n"
+                                 "    /v1/chat/completions: {keep: all, tools: on, ttl: 10min}\n"
+                                 "    /api/chat:\n"
+                                 "      keep: none\n");
+    expect_good(c);
+    assert_int_equal(c->cache_routes.n, 2);
+    assert_int_equal(c->cache_routes.v[0].route, ROUTE_v1_chat);
+    assert_true(c->cache_routes.v[0].rule.any && c->cache_routes.v[0].rule.tools);
+    assert_int_equal(c->cache_routes.v[0].rule.ttl, SECOND(600));
+    assert_true(c->cache_routes.v[1].rule.off);
+    assert_true(str_eq(c->text[SETTING_cache_routes],
+                       STR("/v1/chat/completions,keep=all,tools=on,ttl=10min, /api/chat,keep=none")));
+    config_free(&c);
+    c = load_file("cache:\n  routes:\n  - /api/chat,keep=all\n  - /api/generate,tools=on\n");
+    expect_good(c);
+    assert_int_equal(c->cache_routes.n, 2);
+    config_free(&c);
+}
+
 static void mistakes_about_models_are_told_with_their_line(void **state)
 {
     expect_file_complaint("aliases:\n  a: b\n  c: d\n  b: a\n", 4, "\"b=a\": \"b\" leads back to itself");
@@ -212,6 +235,11 @@ static void mistakes_about_models_are_told_with_their_line(void **state)
     expect_file_complaint("models:\n  a: {slots: [1]}\n", 2, "slots: a model's value is a word or a number");
     expect_file_complaint("models:\n  a: {slots: 1}\n  a:latest: {slots: 2}\n", 3, "\"a:latest\" is there twice");
     expect_file_complaint("models:\n  a b: {slots: 1}\n", 2, "\"a b\" is no model name");
+    expect_file_complaint("cache:\n  routes:\n    /api/chat: all\n", 3, "what holds for a route is a group");
+    expect_file_complaint("cache:\n  routes:\n    /api/chat: {kep: all}\n", 3, "nothing that can be said of a route");
+    expect_file_complaint("cache:\n  routes:\n    /api/chat: {ttl: [1]}\n", 3, "is a word or a duration");
+    expect_file_complaint("cache:\n  routes: [\"/api/chat\", \"/api/chat,tools=on\"]\n", 2, "is there twice");
+    expect_file_complaint("cache:\n  routes: {/api/tags: {keep: all}}\n", 2, "no path whose answers can be kept");
     expect_file_complaint("alises: {a: b}\n", 1, "did you mean aliases?");
     expect_file_complaint("queue: {mx: 3}\n", 1, "did you mean queue.max?");
     expect_file_complaint("queue: {shed: window}\n", 1, "queue.shed: \"window\" is none of off|door");
@@ -327,6 +355,7 @@ int main(void)
         cmocka_unit_test_setup(other_names_are_taken, fixture_each),
         cmocka_unit_test_setup(aliases_are_a_mapping, fixture_each),
         cmocka_unit_test_setup(what_holds_for_a_model_is_one_rule, fixture_each),
+        cmocka_unit_test_setup(what_holds_for_a_route_of_the_cache, fixture_each),
         cmocka_unit_test_setup(mistakes_about_models_are_told_with_their_line, fixture_each),
         cmocka_unit_test_setup(labels_have_an_end, fixture_each),
         cmocka_unit_test_setup(a_rule_that_an_alias_hides_is_noted, fixture_each),

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { after, afterEach, before, beforeEach, describe, test } from 'node:test';
 import { Ollama } from 'ollama';
 import OpenAI from 'openai';
-import { ask, fleet, ndjson, pause, until } from './lib.mjs';
+import { ask, fleet, gateway, ndjson, pause, until } from './lib.mjs';
 
 const options = { temperature: 0, num_predict: 8 };
 
@@ -205,6 +205,21 @@ describe('cache', () => {
         assert.equal((await ask(`${f.url}/api/cache?tag=x`, { method: 'DELETE' })).status, 400);
         assert.ok((await ask(`${f.url}/api/cache?tag=model:llama3.2`, { method: 'DELETE' })).json.forgotten >= 3);
         assert.equal(status(await as('a')), 'OllamaMax; fwd=miss');
+    });
+
+    test('a route that was opted in keeps what chance has a part in, and turns with tools, for its own time', async () => {
+        const gate = await gateway(f.nodes, { flags: ['--cache-route', '/api/chat,keep=all,tools=on,ttl=1h', '--cache-route', '/api/generate,keep=none'] });
+        const tools = [{ type: 'function', function: { name: 'weather', parameters: { type: 'object', properties: {} } } }];
+        const twice = async (path, body) => {
+            await ask(gate.url + path, { body });
+            return status(await ask(gate.url + path, { body }));
+        };
+        const ttl = (said) => Number(/^OllamaMax; hit; ttl=(\d+)$/.exec(said)?.[1]);
+        assert.ok(ttl(await twice('/api/chat', chat('chance', { options: { num_predict: 4 }, stream: false }))) > 3000);
+        assert.ok(ttl(await twice('/api/chat', chat('tools', { tools, stream: false }))) > 3000);
+        assert.match(await twice('/api/generate', { model: 'llama3.2', prompt: 'never', options, stream: false }), /fwd=bypass; detail=route/);
+        assert.match(await twice('/v1/chat/completions', { model: 'llama3.2', messages: [{ role: 'user', content: 'chance' }] }), /detail=temperature/);
+        await gate.stop();
     });
 
     test('metrics tell hits from misses', async () => {
