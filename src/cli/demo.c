@@ -93,8 +93,8 @@ static bool write_flags(struct demo *d, int argc, char **argv, struct config_arg
     for (unsigned i = 0; i < NODES; i++) {
         char at[64];
         addr_text(&d->at[i], at);
-        snprintf(d->address[i], sizeof d->address[i], "http://%s,name=%.*s,labels=simulated:yes", at,
-                 STR_ARG(table[i].name));
+        snprintf(d->address[i], sizeof d->address[i], "http://%s,name=%.*s,vram=%lluGiB,labels=simulated:yes", at,
+                 STR_ARG(table[i].name), (unsigned long long)(table[i].vram >> 30));
         d->words[n++] = "--node";
         d->words[n++] = d->address[i];
     }

@@ -1,6 +1,6 @@
 /* config/live.c - a reload is: read a second configuration, compare, tell each room, keep the second.
  *
- *     old nodes   a   b   c=1            same address and name: weight and slots are changed in place
+ *     old nodes   a   b   c=1            same address and name: weight, slots, vram and labels are changed in place
  *     new nodes   a       c=2   d        gone: removed (drains);  new: added;  others that operators added stay
  *
  * Nothing is applied of a configuration that has a mistake: half of an operator's intention is nobody's. The fleet is
@@ -106,8 +106,13 @@ static int predecessor(const struct live *l, const struct node_spec *n)
 static void change_node(struct live *l, const struct node_spec *before, const struct node_spec *n, struct str name,
                         struct node_counts *counts)
 {
-    struct node_change change = { .weight = n->weight, .slots = n->slots, .drain = -1 };
-    if (!name.n || (before->weight == n->weight && before->slots == n->slots))
+    struct node_change change = NODE_CHANGE_NOTHING;
+    change.weight = n->weight;
+    change.slots = n->slots;
+    change.vram = (int64_t)n->vram;
+    change.labels = n->labels.n ? n->labels : STR("");
+    if (!name.n || (before->weight == n->weight && before->slots == n->slots && before->vram == n->vram &&
+                    str_eq(before->labels, n->labels)))
         return;
     counts->changed += fleet_change(l->fleet, name, &change, sys_now(), NULL) == OK;
 }

@@ -72,6 +72,17 @@ static void expect_nodes(struct stage *s, const char *expected)
     assert_string_equal(got, expected);
 }
 
+static void expect_said(struct stage *s, struct str name, uint64_t vram, struct str labels)
+{
+    struct fleet_snapshot *f = fleet_snapshot(s->fleet, sys_now());
+    bool found = false;
+    for (uint32_t i = 0; i < f->n; i++)
+        if (str_eq(f->node[i].name, name))
+            found = f->node[i].vram == vram && str_eq(f->node[i].labels, labels);
+    fleet_snapshot_free(&f);
+    assert_true(found);
+}
+
 static void nodes_come_go_and_change(void **state)
 {
     struct stage s = open_stage("nodes: [127.0.0.1, 127.0.0.2, '127.0.0.3,weight=2']\n");
@@ -85,6 +96,12 @@ static void nodes_come_go_and_change(void **state)
     reload(&s, "nodes: ['127.0.0.1,name=z', 127.0.0.3, 127.0.0.4]\n", OK, "(1 added, 1 removed, 0 changed)");
     expect_nodes(&s, "z/1/-1 127.0.0.4/1/-1 127.0.0.3/1/-1 ");
     assert_ptr_equal(l, s.live);
+    reload(&s, "nodes: ['127.0.0.1,name=z', '127.0.0.3,vram=8GiB', {url: 127.0.0.4, labels: {k: v}}]\n", OK,
+           "(0 added, 0 removed, 2 changed)");
+    expect_said(&s, STR("127.0.0.3"), 8ull << 30, STR_NONE);
+    expect_said(&s, STR("127.0.0.4"), 0, STR("k:v"));
+    reload(&s, "nodes: ['127.0.0.1,name=z', 127.0.0.3, 127.0.0.4]\n", OK, "(0 added, 0 removed, 2 changed)");
+    expect_said(&s, STR("127.0.0.4"), 0, STR_NONE);
     close_stage(&s);
 }
 

@@ -65,6 +65,17 @@ static bool set_max_inflight(struct node_spec *n, struct arena *a, struct str va
     return set_small(&n->max_inflight, "max_inflight", value, why);
 }
 
+static bool set_vram(struct node_spec *n, struct arena *a, struct str value, struct text *why)
+{
+    int64_t v;
+    if (value_size(value, &v)) {
+        n->vram = (uint64_t)v;
+        return true;
+    }
+    text_printf(why, "vram \"%.*s\" is not a size, such as 24GiB", STR_ARG(value));
+    return false;
+}
+
 static bool set_labels(struct node_spec *n, struct arena *a, struct str value, struct text *why)
 {
     struct str rest = value;
@@ -95,6 +106,7 @@ static const struct {
     { STR("weight"),       set_weight      },
     { STR("slots"),        set_slots       },
     { STR("max_inflight"), set_max_inflight},
+    { STR("vram"),         set_vram        },
     { STR("labels"),       set_labels      },
     { STR("kind"),         set_kind        },
 };
@@ -138,7 +150,7 @@ bool node_text_read(struct node_spec *n, struct arena *a, struct str text, struc
 
 bool node_text_same_place_and_name(const struct node_spec *a, const struct node_spec *b)
 {
-    return str_eq(a->url, b->url) && str_eq(a->name, b->name) && str_eq(a->labels, b->labels) && a->kind == b->kind &&
+    return str_eq(a->url, b->url) && str_eq(a->name, b->name) && a->kind == b->kind &&
            a->max_inflight == b->max_inflight;
 }
 

@@ -5,7 +5,7 @@
 
 /* A node about which nothing was said. */
 struct node_spec node_text_none(void);
-/* One of url, name, weight, slots, max_inflight, labels, kind. False with why it is wrong; strings are copied. */
+/* One of url, name, weight, slots, max_inflight, vram, labels, kind. False with why it is wrong; strings are copied. */
 bool node_text_set(struct node_spec *n, struct arena *a, struct str key, struct str value, struct text *why);
 /* The whole of the form with commas. */
 bool node_text_read(struct node_spec *n, struct arena *a, struct str text, struct text *why);

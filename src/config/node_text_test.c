@@ -46,12 +46,14 @@ static void everything_can_be_said(void **state)
 {
     struct node_spec n = node_text_none();
     assert_true(node_text_read(
-        &n, &arena, STR("https://h/p,name=a,weight=2.5,slots=4,max_inflight=8,labels=k:v+k2:v2,kind=vllm"), &why));
+        &n, &arena, STR("https://h/p,name=a,weight=2.5,slots=4,max_inflight=8,vram=24GiB,labels=k:v+k2:v2,kind=vllm"),
+        &why));
     assert_true(str_eq(n.url, STR("https://h/p")));
     assert_true(str_eq(n.name, STR("a")));
     assert_true(n.weight == 2.5);
     assert_int_equal(n.slots, 4);
     assert_int_equal(n.max_inflight, 8);
+    assert_int_equal(n.vram, 24ull << 30);
     assert_true(str_eq(n.labels, STR("k:v+k2:v2")));
     assert_int_equal(n.kind, NODE_VLLM);
 }
@@ -69,6 +71,7 @@ static void mistakes_are_named(void **state)
         { "gpu1,weight",     "has no \"=\""              },
         { "gpu1,wieght=2",   "nothing that can be said"  },
         { "gpu1,slots=many", "slots \"many\""            },
+        { "gpu1,vram=big",   "vram \"big\" is not a size"},
         { "gpu1,kind=olama", "kind \"olama\" is none of" },
         { "gpu1,labels=x",   "key:value"                 },
         { "gpu1,name=a/b",   "cannot be a node's name"   },

@@ -198,7 +198,8 @@ static void no_nodes_at_all(void **state)
 static void draining_nodes_get_nothing(void **state)
 {
     struct world *w = three();
-    struct node_change drain = { .weight = -1, .slots = -2, .drain = 1 };
+    struct node_change drain = NODE_CHANGE_NOTHING;
+    drain.drain = 1;
     orders_init(&w->out);
     fleet_change(w->f, STR("gpu1"), &drain, w->now, &w->out);
     for (int i = 0; i < 4; i++)

@@ -6,6 +6,8 @@
  * loads, by its own rules. With three models and more it may as well be their number (OLLAMA_MAX_LOADED_MODELS), which
  * would say nothing about bytes, so that is what is learnt. Sizes are those of the files, on both sides.
  *
+ * What the operator says of its memory (`vram`) counts from the start; what was learnt, if it is less.
+ *
  * Either may be wrong, for other programs use the memory too: it is forgotten after an hour, when the node goes down,
  * and as soon as the node shows more. */
 #include "fleet/fleet_state.h"
@@ -17,6 +19,11 @@ void fits_forget(struct node *n)
 {
     n->fits_bytes = 0;
     n->fits_models = 0;
+}
+
+uint64_t fits_at_most(const struct node *n)
+{
+    return n->vram && n->fits_bytes ? MIN(n->vram, n->fits_bytes) : MAX(n->vram, n->fits_bytes);
 }
 
 static bool is_listed(const struct listing *l, uint64_t name)

@@ -78,6 +78,23 @@ static void two_that_do_not_fit_are_known_then(void **state)
     world_free(w);
 }
 
+static void what_the_operator_says_counts_from_the_start(void **state)
+{
+    struct machine *m;
+    struct world *w = one_node(&m);
+    struct node_change c = NODE_CHANGE_NOTHING;
+    c.vram = 25;
+    orders_init(&w->out);
+    assert_int_equal(fleet_change(w->f, STR("gpu1"), &c, w->now, &w->out), OK);
+    load(w, m, KEY("a:1"), "a:1", FOR_GOOD);
+    load(w, m, KEY("b:1"), "a:1 b:1", FOR_GOOD);
+    assert_int_equal(w->unloads, 0);
+    load(w, m, KEY("c:1"), "b:1 c:1", FOR_GOOD);
+    assert_int_equal(w->unloads, 1);
+    assert_int_equal(node_at(w, "gpu1")->fits_bytes, 0);
+    world_free(w);
+}
+
 static void those_that_fit_teach_nothing(void **state)
 {
     struct machine *m;
@@ -142,6 +159,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(two_that_do_not_fit_are_known_then),
+        cmocka_unit_test(what_the_operator_says_counts_from_the_start),
         cmocka_unit_test(those_that_fit_teach_nothing),
         cmocka_unit_test(one_whose_time_was_over_teaches_nothing),
         cmocka_unit_test(one_that_goes_by_itself_teaches_nothing),

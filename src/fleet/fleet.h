@@ -128,10 +128,17 @@ bool fleet_told(struct fleet *f, uint64_t node_id, uint64_t refresh);
 enum fail fleet_add(struct fleet *f, const struct node_spec *spec, bool at_run_time, nsec now, uint64_t *out_id,
                     const char **why, struct orders *out);
 struct node_change {
-    double weight; /* < 0: keep */
-    int slots;     /* < -1: keep */
-    int drain;     /* 1 drain, 0 undrain, -1 keep */
+    double weight;     /* < 0: keep */
+    int slots;         /* < -1: keep */
+    int64_t vram;      /* bytes; 0: not known; < 0: keep */
+    struct str labels; /* p NULL: keep */
+    int drain;         /* 1 drain, 0 undrain, -1 keep */
 };
+#define NODE_CHANGE_NOTHING                                                                                            \
+    {                                                                                                                  \
+        .weight = -1, .slots = -2, .vram = -1, .drain = -1                                                             \
+    }
+/* FAIL_node_unknown, FAIL_no_memory. */
 enum fail fleet_change(struct fleet *f, struct str name, const struct node_change *c, nsec now, struct orders *out);
 /* Drains, and goes with its last lease; its name and URL are free at once. FAIL_node_unknown. */
 enum fail fleet_remove(struct fleet *f, struct str name, nsec now, struct orders *out);
@@ -181,6 +188,7 @@ struct node_view {
     bool simulated, added_at_run_time;
     double weight;
     int slots;        /* -1: neither configured nor told */
+    uint64_t vram;    /* bytes, as the operator told; 0: not */
     uint32_t context; /* tokens that a request may have; 0: not told */
     uint32_t inflight;
     uint64_t requests, errors;

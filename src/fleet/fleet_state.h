@@ -76,6 +76,7 @@ struct fleet {
     nsec warm_due;    /* when nodes that came back get a larger share; NEVER: all are warm */
     struct guard guard[GUARDS_MAX];
     uint32_t tasks;     /* loads and unloads that wait for being ordered */
+    bool is_mixed;      /* not all nodes are known to speak Ollama, so tickets that need it say so */
     struct list queued; /* tickets that wait for a slot, in no order of service */
     uint32_t queued_n;
     bool queue_is_shut;
@@ -175,6 +176,8 @@ void probes_resolve_again(struct fleet *f, struct node *n, nsec now);
 void fits_learn(struct fleet *f, struct node *n, const struct listing *was, const struct listing *is, nsec before,
                 nsec wall, nsec now);
 void fits_forget(struct node *n);
+/* Bytes of models that it holds at a time, by the operator's word and by what was learnt; 0: not known. */
+uint64_t fits_at_most(const struct node *n);
 
 /* ---- choice.c: who could ---------------------------------------------------------------------------------------- */
 /* How a ticket can be served. */

@@ -164,7 +164,9 @@ static void machine_event(struct chaos *c)
 static void operator_event(struct chaos *c)
 {
     struct machine *m = &c->w->machine[roll(c, c->w->machines)];
-    struct node_change change = { .weight = roll(c, 3), .slots = -2, .drain = (int)roll(c, 3) - 1 };
+    struct node_change change = {
+        .weight = roll(c, 3), .slots = -2, .vram = roll(c, 3) - 1, .drain = (int)roll(c, 3) - 1
+    };
     struct node_spec spec = { .url = str_of(m->host), .slots = -1 };
     const char *why;
     uint64_t id;

@@ -154,7 +154,7 @@ static void tell_node(struct fleet *f, const struct node *n, nsec now, struct sc
                                  .penalty = n->state == NODE_SUSPECT ? SCHEDULER_SHUNNED : 0,
                                  .slots = (uint32_t)n->max_inflight,
                                  .held = n->fits_models,
-                                 .vram = n->fits_bytes,
+                                 .vram = fits_at_most(n),
                                  .labels = (n->kind == NODE_OLLAMA ? LABEL_OLLAMA : 0) |
                                            model_rules_labels(f->settings.rules, n->labels),
                                  .id = n->id };
@@ -340,9 +340,33 @@ void lineup_turn(struct fleet *f, nsec now, struct scheduler_orders *so)
         warm_up(f, now, so);
 }
 
+static bool all_speak_ollama(const struct fleet *f)
+{
+    uint64_t others = 0;
+    for (unsigned w = 0; w < NODE_WORDS; w++)
+        others |= f->present.word[w] & ~f->ollama.word[w];
+    return !others;
+}
+
+/* A limit costs each choice something, so none is told while every node speaks Ollama. When one comes that does not,
+ * those who wait must be told before it is. */
+static void look_who_speaks(struct fleet *f, nsec now)
+{
+    bool was = f->is_mixed;
+    f->is_mixed = !all_speak_ollama(f);
+    if (was || !f->is_mixed)
+        return;
+    list_each (link, &f->queued) {
+        const struct ticket *t = CONTAINER(link, struct ticket, link);
+        if (t->ollama_only)
+            scheduler_require(f->scheduler, t->number, LABEL_OLLAMA, now);
+    }
+}
+
 void lineup_tell(struct fleet *f, nsec now, struct scheduler_orders *so)
 {
     f->is_stale = false;
+    look_who_speaks(f, now);
     for (unsigned w = 0; w < NODE_WORDS; w++)
         for (; f->stale.word[w]; f->stale.word[w] &= f->stale.word[w] - 1)
             tell_all_of(f, w * 64 + (uint32_t)__builtin_ctzll(f->stale.word[w]), now, so);

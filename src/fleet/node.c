@@ -86,6 +86,7 @@ static void copy_numbers(struct node *n, const struct node_spec *spec)
     n->weight = spec->weight > 0 ? spec->weight : 1;
     n->slots = spec->slots;
     n->max_inflight = spec->max_inflight;
+    n->vram = spec->vram;
     n->kind = spec->kind;
     n->kind_told = spec->kind != NODE_UNKNOWN;
     n->due_fade = n->due_version = n->due_tags = n->due_ps = n->due_resolve = NEVER;

@@ -20,6 +20,7 @@ struct node_spec {
     double weight;       /* 0 = 1 */
     int slots;           /* -1 not configured, 0 unlimited */
     int max_inflight;    /* 0 = no limit */
+    uint64_t vram;       /* bytes; 0 = not known: Ollama does not tell */
     struct str labels;   /* "k:v+k2:v2" */
     enum node_kind kind; /* NODE_UNKNOWN: probe */
 };
@@ -38,8 +39,7 @@ struct node {
     struct url url;
     struct str url_text;    /* "http://host:port/prefix" */
     struct str host_header; /* "host:port", as HTTP wants it */
-    struct str labels;
-    struct arena arena; /* of the strings */
+    struct arena arena;     /* of the strings */
 
     /* the fleet's, under its lock */
     uint32_t no;            /* place in fleet->node[]; NO_PLACE once it has left */
@@ -54,6 +54,8 @@ struct node {
     bool faded;              /* down for so long that views no longer show it */
     double weight;
     int slots, max_inflight;
+    uint64_t vram;                     /* 0: not told */
+    struct str labels;                 /* replaced as a whole; what it was stays in the arena */
     uint32_t told_slots, told_context; /* by itself; 0: not */
     uint32_t inflight, pins;           /* leases out; other holders of the pointer */
     unsigned misses;                   /* probes missed in a row */

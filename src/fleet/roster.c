@@ -116,8 +116,14 @@ enum fail fleet_add(struct fleet *f, const struct node_spec *spec, bool at_run_t
 
 /* ---- changing, removing ----------------------------------------------------------------------------------------- */
 
-static void apply(struct fleet *f, struct node *n, const struct node_change *c, nsec now)
+static bool apply(struct fleet *f, struct node *n, const struct node_change *c, nsec now)
 {
+    struct str labels = c->labels.p && !str_eq(c->labels, n->labels) ? str_dup(&n->arena, c->labels) : n->labels;
+    if (c->labels.n && !labels.p)
+        return false;
+    n->labels = labels;
+    if (c->vram >= 0)
+        n->vram = (uint64_t)c->vram;
     if (c->weight >= 0)
         n->weight = c->weight > 0 ? c->weight : 1;
     if (c->slots >= -1 && c->slots != n->slots) {
@@ -126,18 +132,19 @@ static void apply(struct fleet *f, struct node *n, const struct node_change *c, 
     }
     if (c->drain >= 0)
         n->drains = c->drain > 0;
+    lineup_outdate(f, n);
     health_show(f, n, now);
+    return true;
 }
 
 enum fail fleet_change(struct fleet *f, struct str name, const struct node_change *c, nsec now, struct orders *out)
 {
     fleet_lock(f);
     struct node *n = roster_named(f, name);
-    if (n)
-        apply(f, n, c, now);
+    enum fail failed = !n ? FAIL_node_unknown : apply(f, n, c, now) ? OK : FAIL_no_memory;
     order(f, now, out);
     fleet_unlock(f);
-    return n ? OK : FAIL_node_unknown;
+    return failed;
 }
 
 static void leave_choices(struct fleet *f, struct node *n, nsec now)

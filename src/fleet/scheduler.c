@@ -398,6 +398,17 @@ bool scheduler_drain(struct scheduler *s, uint64_t ticket, nsec at, struct sched
     return true;
 }
 
+bool scheduler_require(struct scheduler *s, uint64_t ticket, uint64_t labels, nsec at)
+{
+    uint32_t job = job_of(s, ticket);
+    if (ring_records(s, 0))
+        ring_require(s, ticket, labels, at);
+    if (job == NONE || s->job[job].state != JOB_WAITS)
+        return false;
+    queue_require(s, &s->job[job], labels);
+    return true;
+}
+
 void scheduler_first(struct scheduler *s, uint64_t ticket, nsec at)
 {
     uint32_t job = job_of(s, ticket);

@@ -174,6 +174,8 @@ uint64_t scheduler_ask(struct scheduler *s, const struct scheduler_ask *a, nsec 
 /* Its client has left: out of the queue, or, when it holds a lease, that goes back at once (never dialled, or the end
  * is proven). False if there is none such. */
 bool scheduler_cancel(struct scheduler *s, uint64_t ticket, nsec now, struct scheduler_orders *out);
+/* One that waits wants these labels of its node as well, and keeps its place. False if there is none such. */
+bool scheduler_require(struct scheduler *s, uint64_t ticket, uint64_t labels, nsec now);
 /* Its client has left while the node works on it: the lease stays counted until the time that this node takes to stop
  * this model is over (0.1 s at first; learnt from whether those who came next waited inside), or until scheduler_end or
  * scheduler_cancel prove it. Then the number is dead. One that waits is cancelled. False if there is none such. */

@@ -210,6 +210,16 @@ void queue_push(struct scheduler *s, uint32_t job, double now)
     s->next_deadline = fmin(s->next_deadline, j->deadline);
 }
 
+void queue_require(struct scheduler *s, struct job *j, uint64_t labels)
+{
+    bool was = job_limited(j);
+    j->labels |= labels;
+    if (was || !job_limited(j))
+        return;
+    s->limited++;
+    s->model[j->model].limited++;
+}
+
 void queue_remove(struct scheduler *s, uint32_t job)
 {
     struct job *j = &s->job[job];

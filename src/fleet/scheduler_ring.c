@@ -59,6 +59,9 @@ struct entry {
             nsec took;
         } pair;
         struct {
+            uint64_t ticket, labels;
+        } require;
+        struct {
             uint32_t nodes, models;
         } room;
     };
@@ -329,6 +332,13 @@ void ring_ticket(struct scheduler *s, enum scheduler_call call, uint64_t ticket,
         e->end.ticket = ticket;
 }
 
+void ring_require(struct scheduler *s, uint64_t ticket, uint64_t labels, nsec now)
+{
+    struct entry *e = put(s, CALL_require, NONE, now, 1);
+    if (e)
+        e->require.ticket = ticket, e->require.labels = labels;
+}
+
 void ring_end(struct scheduler *s, uint64_t ticket, const struct scheduler_figures *f, nsec now)
 {
     struct entry *e = put(s, CALL_end, NONE, now, 1);
@@ -467,6 +477,7 @@ static bool again(struct scheduler *s, const struct entry *e, uint64_t *out_tick
     case CALL_ask:
     case CALL_explain: *out_ticket = ask_again(s, e, out); return true;
     case CALL_turn: scheduler_turn(s, e->now, out); return true;
+    case CALL_require: scheduler_require(s, *out_ticket = e->require.ticket, e->require.labels, e->now); return true;
     case CALL_cancel: scheduler_cancel(s, *out_ticket = e->end.ticket, e->now, out); return true;
     case CALL_drain: scheduler_drain(s, *out_ticket = e->end.ticket, e->now, out); return true;
     case CALL_first: scheduler_first(s, *out_ticket = e->end.ticket, e->now); return true;

@@ -280,6 +280,7 @@ void ring_holds(struct scheduler *s, uint32_t node, uint32_t model, bool holds, 
                 uint32_t slots, nsec now);
 void ring_ask(struct scheduler *s, enum scheduler_call call, const struct scheduler_ask *a, nsec now);
 void ring_ticket(struct scheduler *s, enum scheduler_call call, uint64_t ticket, nsec now);
+void ring_require(struct scheduler *s, uint64_t ticket, uint64_t labels, nsec now);
 void ring_end(struct scheduler *s, uint64_t ticket, const struct scheduler_figures *f, nsec now);
 
 /* ---- scheduler_policy.c ----------------------------------------------------------------------------------------- */
@@ -311,6 +312,7 @@ void ewma_learn(struct scheduler *s, uint32_t node, double latency, double now);
 /* ---- scheduler_queue.c ------------------------------------------------------------------------------------------ */
 void queue_push(struct scheduler *s, uint32_t job, double now);
 void queue_remove(struct scheduler *s, uint32_t job);
+void queue_require(struct scheduler *s, struct job *j, uint64_t labels);
 /* The next one of this model that this pass has not looked at; NONE. Marks nothing. */
 uint32_t queue_next(struct scheduler *s, uint32_t model, double now);
 /* Looked at in this pass, and it stays. */

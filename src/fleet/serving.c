@@ -221,14 +221,6 @@ static uint32_t places_of_tried(struct fleet *f, const struct ticket *t, uint32_
     return n;
 }
 
-static bool all_speak_ollama(const struct fleet *f)
-{
-    uint64_t others = 0;
-    for (unsigned w = 0; w < NODE_WORDS; w++)
-        others |= f->present.word[w] & ~f->ollama.word[w];
-    return !others;
-}
-
 /* The ticket in the scheduler's numbers; `tried` has room for TRIED_MAX. */
 static struct scheduler_ask as_ask(struct fleet *f, const struct ticket *t, uint32_t variant, uint32_t *tried)
 {
@@ -245,7 +237,7 @@ static struct scheduler_ask as_ask(struct fleet *f, const struct ticket *t, uint
                                    .not_on = tried,
                                    .not_on_n = places_of_tried(f, t, tried),
                                    .labels = f->variant[variant].labels |
-                                             (t->ollama_only && !all_speak_ollama(f) ? LABEL_OLLAMA : 0) };
+                                             (t->ollama_only && f->is_mixed ? LABEL_OLLAMA : 0) };
 }
 
 static void ask_scheduler(struct fleet *f, struct ticket *t, uint32_t variant, nsec now, struct scheduler_orders *so)
@@ -403,17 +395,17 @@ void fleet_task_done(struct fleet *f, const struct task_order *o, enum fail why,
     struct scheduler_orders so;
     struct node *n = o->node;
     fleet_lock(f);
-    begin(f, now, &so);
     assume(n->pins > 0 && n->task_runs);
     n->pins--;
     n->task_runs = false;
     n->lineup_changed = now;
     *(o->loads ? &n->load_ended : &n->unload_ended) = now;
     n->due_ps = MIN(n->due_ps, now);
+    health_learn_end(f, n, &o->addr, why, text, now); /* it may have been too busy with it to answer probes */
+    begin(f, now, &so);
     if (o->loads && roster_in_place(n))
         load_ended(f, o, why, text, took, now, &so);
     f->variant[o->variant].tasks--;
-    health_learn_end(f, n, &o->addr, why, text, now);
     carry(f, &so, now, out);
     probes_schedule(f, n);
     probes_order(f, n, now, out);

@@ -229,6 +229,30 @@ static void a_shut_queue_keeps_those_that_wait(void **state)
     world_free(w);
 }
 
+/* While all spoke Ollama it said nothing of it. */
+static void who_waits_for_ollama_is_not_given_a_node_that_speaks_otherwise(void **state)
+{
+    struct world *w = world_new();
+    world_machine(w, "gpu1", "x:1");
+    world_add_spec(w, (struct node_spec){ .url = STR("gpu1"), .slots = 1 });
+    world_settle(w);
+    struct ticket t[2];
+    for (unsigned i = 0; i < 2; i++) {
+        t[i] = ticket_for(KEY("x:1"));
+        t[i].ollama_only = true;
+        assert_int_equal(world_ask(w, &t[i]), i ? VERDICT_WAITS : VERDICT_GRANTED);
+    }
+    world_machine(w, "gpu2", "x:1")->kind = NODE_VLLM;
+    world_add(w, "gpu2");
+    world_settle(w);
+    assert_int_equal(t[1].verdict, VERDICT_WAITS);
+    world_end(w, &t[0], OK);
+    assert_int_equal(t[1].verdict, VERDICT_GRANTED);
+    assert_str(t[1].lease.node->name, "gpu1");
+    world_end(w, &t[1], OK);
+    world_free(w);
+}
+
 static void when_the_last_holder_goes_those_that_wait_are_told(void **state)
 {
     struct world *w = world_new();
@@ -446,6 +470,7 @@ int main(void)
         cmocka_unit_test(deadlines_end_a_wait),
         cmocka_unit_test(a_full_queue_refuses),
         cmocka_unit_test(a_shut_queue_keeps_those_that_wait),
+        cmocka_unit_test(who_waits_for_ollama_is_not_given_a_node_that_speaks_otherwise),
         cmocka_unit_test(when_the_last_holder_goes_those_that_wait_are_told),
         cmocka_unit_test(unloads_wherever_it_is),
         cmocka_unit_test(options_make_a_variant),

@@ -55,6 +55,8 @@ static struct node_view numbers_of(const struct node *n)
                                .simulated = n->simulated,
                                .added_at_run_time = n->added_at_run_time,
                                .weight = n->weight,
+                               .labels = n->labels,
+                               .vram = n->vram,
                                .slots = n->slots < 0 && n->told_slots ? (int)n->told_slots : n->slots,
                                .context = n->told_context,
                                .inflight = n->inflight,
@@ -119,7 +121,7 @@ static void finish_node(struct held *h, uint32_t i)
     struct node_view *v = &h->shot.node[i];
     v->name = str_dup(a, n->name);
     v->url = str_dup(a, n->url_text);
-    v->labels = str_dup(a, n->labels);
+    v->labels = str_dup(a, v->labels);
     v->version = str_of(h->texts[i].version);
     v->last_error_text = str_of(h->texts[i].error);
     show_listing(h->listing[i * 2], &v->models, &v->model);

@@ -274,6 +274,7 @@ static void put_memory(struct json_out *j, const struct sight *s)
     json_open(j, '{');
     ops_num(j, "rss", s->pulse->gauge[GAUGE_rss_bytes]);
     ops_int(j, "limit", (int64_t)s->memory_limit);
+    ops_str(j, "pressure", str_of(pressure_name(pressure_step(&s->gateway->memory.pressure))));
     json_close(j);
 }
 

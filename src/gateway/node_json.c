@@ -109,6 +109,11 @@ void node_json_detailed(struct json_out *j, const struct node_view *n, const str
     ops_str(j, "version", n->version);
     ops_str(j, "breaker", str_of(breaker_name(n->breaker)));
     ops_str(j, "labels", n->labels);
+    json_key(j, "vram_bytes");
+    if (n->vram)
+        json_put_u64(j, n->vram);
+    else
+        json_put_null(j);
     ops_int(j, "requests", (int64_t)n->requests);
     ops_int(j, "errors", (int64_t)n->errors);
     put_time(j, "state_since", w, n->state_since);
@@ -156,7 +161,7 @@ uint64_t node_json_slow_facts(const struct node_view *n)
 
     h = mix(mix(h, (uint64_t)(n->weight * 1000)), (uint64_t)n->slots);
     h = mix(mix(mix(h, str_hash(n->url)), str_hash(n->labels)), str_hash(n->version));
-    h = mix(h, str_hash(n->last_error_text));
+    h = mix(mix(h, str_hash(n->last_error_text)), n->vram);
     for (uint32_t i = 0; i < n->models; i++)
         h = mix_model(h, n, &n->model[i]);
     return h;

@@ -107,22 +107,41 @@ static struct str text_of(struct exchange *x, struct json o, struct str key)
     return v.kind == JSON_STRING ? json_text(&x->arena, v) : STR_NONE;
 }
 
-#define NUMBER_MAX 1e6
-
 /* Leaves *out as it is when the key is not there. False: the number cannot be, and that has been answered into *step.
  */
-static bool take_number(struct exchange *x, struct json o, const char *key, double least, double *out, enum step *step)
+static bool take_number(struct exchange *x, struct json o, const char *key, double least, double most, double *out,
+                        enum step *step)
 {
-    double v;
+    struct json v = json_get(o, str_of(key));
+    double number;
 
-    if (!json_f64(json_get(o, str_of(key)), &v))
+    if (v.kind == JSON_BAD || v.kind == JSON_NULL)
         return true;
-    if (v >= least && v <= NUMBER_MAX) {
-        *out = v;
+    if (json_f64(v, &number) && number >= least && number <= most) {
+        *out = number;
         return true;
     }
-    *step = answer_failf(x, FAIL_bad_value, "%s must be between %g and %g", key, least, NUMBER_MAX);
+    *step = answer_failf(x, FAIL_bad_value, "%s must be a number between %.15g and %.15g", key, least, most);
     return false;
+}
+
+/* False: there is a key that is none of these, and that has been answered into *step. */
+static bool knows_keys(struct exchange *x, struct json o, struct str known, enum step *step)
+{
+    struct json_walk w = json_walk(o);
+
+    while (json_next(&w)) {
+        struct str rest = known;
+        bool found = false;
+        while (rest.n && !found)
+            found = json_key_is(w.key, str_cut(&rest, ' '));
+        if (!found) {
+            *step = answer_failf(x, FAIL_bad_value, "%.*s cannot be set here; there are: %.*s", STR_ARG(w.key),
+                                 STR_ARG(known));
+            return false;
+        }
+    }
+    return true;
 }
 
 /* {"gpu":"a100","zone":"b"} or "gpu:a100+zone:b" */
@@ -143,24 +162,58 @@ static struct str labels_of(struct exchange *x, struct json o)
     return out;
 }
 
+#define NUMBER_MAX 1e6
+#define BYTES_MAX  0x1p50
+
+static bool take_numbers(struct exchange *x, struct json o, double *weight, double *slots, double *vram,
+                         enum step *step)
+{
+    return take_number(x, o, "weight", 0, NUMBER_MAX, weight, step) &&
+           take_number(x, o, "slots", -1, NUMBER_MAX, slots, step) &&
+           take_number(x, o, "vram_bytes", 0, BYTES_MAX, vram, step);
+}
+
+static bool take_kind(struct exchange *x, struct json o, enum node_kind *out, enum step *step)
+{
+    struct str kind = text_of(x, o, STR("kind"));
+
+    if (!kind.n || node_kind_of(kind, out))
+        return true;
+    *step = answer_fail(x, FAIL_bad_value, STR("kind must be one of ollama, llamacpp, vllm, lmstudio, openai"));
+    return false;
+}
+
+/* False: it cannot be, and that has been answered into *step. */
+static bool read_spec(struct exchange *x, struct node_spec *out, enum step *step)
+{
+    struct json o = body_object(x, step);
+    double slots = -1, vram = 0, inflight = 0;
+
+    if (o.kind != JSON_OBJECT ||
+        !knows_keys(x, o, STR("url name weight slots max_inflight vram_bytes labels kind"), step) ||
+        !take_numbers(x, o, &out->weight, &slots, &vram, step) ||
+        !take_number(x, o, "max_inflight", 0, NUMBER_MAX, &inflight, step) || !take_kind(x, o, &out->kind, step))
+        return false;
+    out->url = text_of(x, o, STR("url"));
+    out->name = text_of(x, o, STR("name"));
+    out->slots = (int)slots;
+    out->max_inflight = (int)inflight;
+    out->vram = (uint64_t)vram;
+    out->labels = labels_of(x, o);
+    return true;
+}
+
 static enum step add_node(struct exchange *x)
 {
     enum step step = STEP_FINISH;
-    struct json o = body_object(x, &step);
     struct node_spec spec = { 0 };
-    double slots = -1;
     const char *why = NULL;
     struct orders orders;
     uint64_t id = 0;
     enum fail f;
 
-    if (o.kind != JSON_OBJECT || !take_number(x, o, "weight", 0, &spec.weight, &step) ||
-        !take_number(x, o, "slots", -1, &slots, &step))
+    if (!read_spec(x, &spec, &step))
         return step;
-    spec.url = text_of(x, o, STR("url"));
-    spec.name = text_of(x, o, STR("name"));
-    spec.slots = (int)slots;
-    spec.labels = labels_of(x, o);
     orders_init(&orders);
     f = fleet_add(x->worker->gateway->fleet, &spec, true, worker_now(x->worker), &id, &why, &orders);
     orders_carry_out(x->worker, &orders);
@@ -181,24 +234,40 @@ static enum step change_node(struct exchange *x, struct str name, const struct n
     return f ? answer_fail(x, f, STR_NONE) : show_node(x, name, 200);
 }
 
+static bool take_state(struct exchange *x, struct json o, int *out, enum step *step)
+{
+    struct str state = text_of(x, o, STR("state"));
+
+    if (!state.n)
+        return true;
+    *out = str_eq(state, STR("draining"));
+    if (*out || str_eq(state, STR("up")))
+        return true;
+    *step = answer_fail(x, FAIL_bad_value, STR("state may be set to \"draining\" or \"up\""));
+    return false;
+}
+
+static bool read_change(struct exchange *x, struct node_change *c, enum step *step)
+{
+    struct json o = body_object(x, step);
+    double slots = c->slots, vram = (double)c->vram;
+
+    if (o.kind != JSON_OBJECT || !knows_keys(x, o, STR("weight slots vram_bytes labels state"), step) ||
+        !take_numbers(x, o, &c->weight, &slots, &vram, step) || !take_state(x, o, &c->drain, step))
+        return false;
+    c->slots = (int)slots;
+    c->vram = (int64_t)vram;
+    if (json_get(o, STR("labels")).kind != JSON_BAD)
+        c->labels = labels_of(x, o);
+    return true;
+}
+
 static enum step patch_node(struct exchange *x, struct str name)
 {
-    struct node_change c = { .weight = -1, .slots = -2, .drain = -1 };
+    struct node_change c = NODE_CHANGE_NOTHING;
     enum step step = STEP_FINISH;
-    struct json o = body_object(x, &step);
-    double slots = c.slots;
-    struct str state;
 
-    if (o.kind != JSON_OBJECT || !take_number(x, o, "weight", 0, &c.weight, &step) ||
-        !take_number(x, o, "slots", -1, &slots, &step))
-        return step;
-    c.slots = (int)slots;
-    state = text_of(x, o, STR("state"));
-    if (state.n)
-        c.drain = str_eq(state, STR("draining")) ? 1 : str_eq(state, STR("up")) ? 0 : -2;
-    if (c.drain == -2)
-        return answer_fail(x, FAIL_bad_value, STR("state may be set to \"draining\" or \"up\""));
-    return change_node(x, name, &c);
+    return read_change(x, &c, &step) ? change_node(x, name, &c) : step;
 }
 
 static enum step remove_node(struct exchange *x, struct str name)
@@ -216,8 +285,9 @@ static enum step remove_node(struct exchange *x, struct str name)
 
 static enum step act_on_node(struct exchange *x, struct str name, struct str action)
 {
-    struct node_change c = { .weight = -1, .slots = -2, .drain = str_eq(action, STR("drain")) };
+    struct node_change c = NODE_CHANGE_NOTHING;
 
+    c.drain = str_eq(action, STR("drain"));
     if (!str_eq(action, STR("drain")) && !str_eq(action, STR("undrain")))
         return answer_fail(x, FAIL_not_found, STR("404 page not found"));
     return change_node(x, name, &c);

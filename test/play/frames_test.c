@@ -143,7 +143,7 @@ static void the_metrics_of_a_second_are_all_there(void **state)
     has_shape(json_get(m, STR("alerts")), "n:firing n:pending");
     has_shape(json_get(m, STR("cache")), "N:hit_ratio n:saved_gpu_s n:entries n:bytes");
     reads(json_get(json_get(m, STR("cache")), STR("hit_ratio")), "null");
-    reads(json_get(m, STR("memory")), "{\"rss\":4096,\"limit\":536870912}");
+    reads(json_get(m, STR("memory")), "{\"rss\":4096,\"limit\":536870912,\"pressure\":\"none\"}");
     close_sight();
 }
 

@@ -116,20 +116,37 @@ static void a_proxy_is_not_this_machine(void **state)
     finish();
 }
 
+static void change_n1(const char *body, const char *expected)
+{
+    struct peer *c = world_connect(&gate_at, NULL);
+    peer_sendf(c,
+               "PATCH /api/nodes/n1 HTTP/1.1\r\nHost: localhost\r\nContent-Type: "
+               "application/json\r\nContent-Length: %zu\r\n\r\n%s",
+               strlen(body), body);
+    await(c, expected);
+    peer_close(c, CLOSE_FIN);
+}
+
 static void numbers_of_a_node_have_bounds(void **state)
 {
-    static const char *bodies[] = { "{\"slots\":1e30}", "{\"slots\":-2}", "{\"weight\":1e308}", "{\"weight\":-0.5}" };
+    static const char *bodies[] = { "{\"slots\":1e30}",      "{\"slots\":-2}",        "{\"weight\":1e308}",
+                                    "{\"weight\":-0.5}",     "{\"weight\":\"much\"}", "{\"vram_bytes\":-1}",
+                                    "{\"vram_bytes\":1e30}", "{\"colour\":1}",        "{\"state\":\"gone\"}" };
     begin(1, 1, 0);
     know();
-    for (unsigned i = 0; i < ARRAY_LEN(bodies); i++) {
-        struct peer *c = world_connect(&gate_at, NULL);
-        peer_sendf(c,
-                   "PATCH /api/nodes/n1 HTTP/1.1\r\nHost: localhost\r\nContent-Type: "
-                   "application/json\r\nContent-Length: %zu\r\n\r\n%s",
-                   strlen(bodies[i]), bodies[i]);
-        await(c, "HTTP/1.1 400 ");
-        peer_close(c, CLOSE_FIN);
-    }
+    for (unsigned i = 0; i < ARRAY_LEN(bodies); i++)
+        change_n1(bodies[i], "HTTP/1.1 400 ");
+    finish();
+}
+
+static void what_is_said_of_a_node_can_be_changed(void **state)
+{
+    begin(1, 1, 0);
+    know();
+    change_n1("{\"vram_bytes\":25769803776}", "\"vram_bytes\":25769803776");
+    change_n1("{\"labels\":{\"zone\":\"a\",\"disk\":\"ssd\"}}", "\"labels\":\"zone:a+disk:ssd\"");
+    change_n1("{\"weight\":2}", "\"labels\":\"zone:a+disk:ssd\"");
+    change_n1("{\"labels\":\"\",\"vram_bytes\":0}", "\"labels\":\"\",\"vram_bytes\":null");
     finish();
 }
 
@@ -142,6 +159,7 @@ int main(void)
         cmocka_unit_test(metrics_are_public_when_told_so),
         cmocka_unit_test(a_proxy_is_not_this_machine),
         cmocka_unit_test(numbers_of_a_node_have_bounds),
+        cmocka_unit_test(what_is_said_of_a_node_can_be_changed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
