@@ -93,10 +93,11 @@ size_t stamp_rfc3339(nsec wall, char out[36])
     return (size_t)(at - out);
 }
 
+static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
+
 size_t stamp_http(nsec wall, char out[32])
 {
     static const char weekdays[] = "ThuFriSatSunMonTueWed"; /* 1970 began on a Thursday */
-    static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
     int64_t days = floor_div(wall, DAY), rest = floor_rest(wall, DAY);
     struct date d = date_of(days);
     memcpy(out, weekdays + 3 * floor_rest(days, 7), 3);
@@ -216,6 +217,33 @@ bool stamp_parse(struct str s, nsec *out_wall)
     if (r.bad || r.left.n)
         return false;
     *out_wall = saturate(((__int128)days_of(d) * 86400 + seconds) * SECOND(1) + ns);
+    return true;
+}
+
+static int read_month(struct reader *r)
+{
+    ssize_t at = r->left.n < 3 ? -1 : str_find((struct str){ months, sizeof months - 1 }, str_take(r->left, 3));
+    r->left = str_drop(r->left, 3);
+    r->bad |= at < 0 || at % 3;
+    return r->bad ? 1 : (int)at / 3 + 1;
+}
+
+/* "Sun, 06 Nov 1994 08:49:37 GMT" */
+bool stamp_parse_http(struct str s, nsec *out_wall)
+{
+    struct reader r = { .left = str_drop(s, 5) };
+    struct date d = { .day = read_digits(&r, 2, 1, 31) };
+    read_char(&r, ' ', ' ');
+    d.month = read_month(&r);
+    read_char(&r, ' ', ' ');
+    d.year = read_digits(&r, 4, 0, 9999);
+    read_char(&r, ' ', ' ');
+    int64_t seconds = read_hour_minute(&r);
+    read_char(&r, ':', ':');
+    seconds += read_digits(&r, 2, 0, 60);
+    if (r.bad || !str_eq(r.left, STR(" GMT")) || str_find(str_take(s, 5), STR(", ")) != 3 || d.day > month_length(d))
+        return false;
+    *out_wall = saturate(((__int128)days_of(d) * 86400 + seconds) * SECOND(1));
     return true;
 }
 

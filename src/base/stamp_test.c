@@ -38,10 +38,12 @@ static void every_day_as_the_c_library_has_it(void **state)
         time_t t = day * 86400 + (day & 0xffff);
         struct tm tm;
         char want[32], out[36];
+        nsec back;
         gmtime_r(&t, &tm);
         strftime(want, sizeof want, "%a, %d %b %Y %H:%M:%S GMT", &tm);
         assert_int_equal(stamp_http(SECOND(t), out), 29);
         assert_memory_equal(out, want, 29);
+        assert_true(stamp_parse_http((struct str){ out, 29 }, &back) && back == SECOND(t));
         strftime(want, sizeof want, "%Y-%m-%dT%H:%M:%SZ", &tm);
         assert_int_equal(stamp_rfc3339(SECOND(t), out), 20);
         assert_memory_equal(out, want, 20);
@@ -53,6 +55,24 @@ static void the_example_of_rfc_9110(void **state)
     char out[32];
     size_t n = stamp_http(SECOND(784111777), out);
     assert_true(str_eq((struct str){ out, n }, STR("Sun, 06 Nov 1994 08:49:37 GMT")));
+}
+
+static void what_is_no_date_of_http(void **state)
+{
+    static const char *texts[] = { "",
+                                   "17",
+                                   "Sun, 06 Nov 1994 08:49:37",
+                                   "Sun, 06 Nov 1994 08:49:37 CET",
+                                   "Sun, 06 nov 1994 08:49:37 GMT",
+                                   "Sun, 06 anF 1994 08:49:37 GMT",
+                                   "Sun, 31 Nov 1994 08:49:37 GMT",
+                                   "Sun, 06 Nov 1994 24:49:37 GMT",
+                                   "Sunday, 06-Nov-94 08:49:37 GMT",
+                                   "Sun Nov  6 08:49:37 1994",
+                                   "Sun, 06 Nov 1994 08:49:37 GMT " };
+    nsec ignored;
+    for (unsigned i = 0; i < ARRAY_LEN(texts); i++)
+        assert_false(stamp_parse_http(str_of(texts[i]), &ignored));
 }
 
 static void parsing_moments(void **state)
@@ -159,9 +179,10 @@ static void parsing_durations(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(rfc3339_as_go_prints_it),       cmocka_unit_test(every_day_as_the_c_library_has_it),
-        cmocka_unit_test(the_example_of_rfc_9110),       cmocka_unit_test(parsing_moments),
-        cmocka_unit_test(a_moment_cut_anywhere_is_none), cmocka_unit_test(parsing_durations),
+        cmocka_unit_test(rfc3339_as_go_prints_it), cmocka_unit_test(every_day_as_the_c_library_has_it),
+        cmocka_unit_test(the_example_of_rfc_9110), cmocka_unit_test(what_is_no_date_of_http),
+        cmocka_unit_test(parsing_moments),         cmocka_unit_test(a_moment_cut_anywhere_is_none),
+        cmocka_unit_test(parsing_durations),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -70,7 +70,7 @@ static size_t field_size(const struct setting *s)
 /* A higher source forgets what lower ones said; so does a second value where there is one only. */
 static void make_room(struct config *c, const struct setting *s, const struct source *from)
 {
-    if (s->type->is_list && c->source[s->id].kind == from->kind)
+    if (s->type->between && c->source[s->id].kind == from->kind)
         return;
     memset((char *)c + s->field, 0, field_size(s));
     c->text[s->id] = STR_NONE;
@@ -96,13 +96,13 @@ void config_set(struct config *c, const struct setting *s, struct str value, con
 {
     struct text why = { 0 };
     make_room(c, s, from);
-    if (!s->type->is_list && !value.n) {
+    if (!s->type->between && !value.n) {
         settle(c, s, value, from);
     } else if (setting_read(s, &c->arena, value, (char *)c + s->field, &why)) {
         settle(c, s, value, from);
     } else if (s->type->is_secret) {
         config_complain(c, from, "%s: what is there %.*s", s->key, STR_ARG(text_str(&why)));
-    } else if (s->type->is_list) {
+    } else if (s->type->between) {
         config_complain(c, from, "%s: \"%.*s\": %.*s", s->key, STR_ARG(value), STR_ARG(text_str(&why)));
     } else {
         config_complain(c, from, "%s: \"%.*s\" %.*s", s->key, STR_ARG(value), STR_ARG(text_str(&why)));
@@ -151,24 +151,19 @@ void config_add_rule(struct config *c, const struct alert_rule *r, struct str te
     text_free(&why);
 }
 
-static bool is_blank(char c)
-{
-    return c == ' ' || c == '\t' || c == '\n' || c == '\r';
-}
-
 /* Flags and variables hold lists as words. */
 static void set_words(struct config *c, const struct setting *s, struct str value, const struct source *from)
 {
     size_t n;
-    if (!s->type->is_list) {
+    if (!s->type->between) {
         config_set(c, s, str_trim(value), from);
         return;
     }
     for (; value.n; value = str_drop(value, n + 1)) {
-        for (n = 0; n < value.n && !is_blank(value.p[n]) && !(s->type->splits_at_commas && value.p[n] == ','); n++)
+        for (n = 0; n < value.n && !strchr(s->type->between, value.p[n]); n++)
             ;
-        if (n)
-            config_set(c, s, str_take(value, n), from);
+        if (str_trim(str_take(value, n)).n)
+            config_set(c, s, str_trim(str_take(value, n)), from);
     }
 }
 

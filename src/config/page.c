@@ -83,9 +83,9 @@ static void put_default(const struct setting *s, struct text *t)
     if (!words.n)
         text_put(t, STR("none"));
     for (bool first = true; words.n; first = false) {
-        struct str word = s->type->is_list ? str_cut(&words, ' ') : words;
+        struct str word = s->type->between ? str_cut(&words, ' ') : words;
         text_printf(t, "%s`%.*s`", first ? "" : ", ", STR_ARG(word));
-        words = s->type->is_list ? words : STR_NONE;
+        words = s->type->between ? words : STR_NONE;
     }
 }
 

@@ -153,8 +153,16 @@ static enum fail take_redis(const struct config *c, struct gateway_settings *s)
 
 static enum fail take_collector(const struct config *c, struct gateway_settings *s)
 {
+    struct text headers = { 0 };
+    for (unsigned i = 0; i < c->observe_otlp_headers.n; i++) {
+        struct str value = c->observe_otlp_headers.v[i], name = str_trim(str_cut(&value, '='));
+        text_printf(&headers, "%.*s: %.*s\r\n", STR_ARG(name), STR_ARG(str_trim(value)));
+    }
     s->otlp = c->observe_otlp.n ? str_dup(&s->arena, c->observe_otlp) : STR_NONE;
-    return c->observe_otlp.n && !s->otlp.p ? FAIL_no_memory : OK;
+    s->otlp_headers = str_dup(&s->arena, text_str(&headers));
+    enum fail f = headers.failed || s->arena.failed ? FAIL_no_memory : OK;
+    text_free(&headers);
+    return f;
 }
 
 static enum fail take_models(const struct config *c, struct gateway_settings *s)

@@ -24,7 +24,8 @@ static void the_gateway_is_told(void **state)
                                   "--timeouts-inter-chunk=6s", "--timeouts-total=7s", "--limits-body=1MiB",
                                   "--limits-bodies=2MiB", "--limits-headers=3KiB", "--retry-max=1", "--pull-replicas=3",
                                   "--admin-key=k", "--observe-metrics-public", "--observe-enabled=off",
-                                  "--origins=https://a.example", "--observe-otlp=https://collector.example/?key=hush");
+                                  "--origins=https://a.example", "--observe-otlp=https://collector.example/?key=hush",
+                                  "--observe-otlp-headers=Authorization = Bearer hush==, X-Scope=ours");
     expect_good(c);
     assert_int_equal(config_gateway(c, &s), OK);
     config_free(&c);
@@ -40,6 +41,7 @@ static void the_gateway_is_told(void **state)
     assert_int_equal(s->pull_replicas, 3);
     assert_true(str_eq(s->admin_key, STR("k")) && s->metrics_public && !s->observe);
     assert_true(str_eq(s->otlp, STR("https://collector.example/?key=hush")) && str_find(s->summary, STR("hush")) < 0);
+    assert_true(str_eq(s->otlp_headers, STR("Authorization: Bearer hush==\r\nX-Scope: ours\r\n")));
     assert_int_equal(cors_judge(&s->cors, STR("https://a.example"), STR("h")), CORS_ALLOWED);
     assert_int_equal(cors_judge(&s->cors, STR("https://b.example"), STR("h")), CORS_REFUSED);
     assert_true(str_find(s->summary, STR("\"timeouts.connect\":\"3s\"")) > 0);

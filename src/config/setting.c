@@ -12,6 +12,7 @@
 #include "config/node_text.h"
 #include "fleet/scheduler.h"
 #include "gateway/errand.h"
+#include "net/http_chars.h"
 #include "redis/target.h"
 #include <ctype.h>
 #include <stdio.h>
@@ -134,6 +135,22 @@ static bool read_receiver(const struct setting *s, struct arena *a, struct str t
     if (errand_to_read(text, &ignored))
         return read_item(s, a, text, field, why);
     return says(why, "is not an address, such as https://host/path or http://host:9093");
+}
+
+static bool is_all(struct str s, enum http_chars what)
+{
+    for (size_t i = 0; i < s.n; i++)
+        if (!http_is(s.p[i], what))
+            return false;
+    return s.n > 0;
+}
+
+static bool read_header(const struct setting *s, struct arena *a, struct str text, void *field, struct text *why)
+{
+    struct str value = text, name = str_trim(str_cut(&value, '='));
+    if (is_all(name, CHAR_TOKEN) && is_all(str_trim(value), CHAR_VALUE))
+        return read_item(s, a, text, field, why);
+    return says(why, "is no header, such as Authorization=Bearer KEY");
 }
 
 static bool read_collector(const struct setting *s, struct arena *a, struct str text, void *field, struct text *why)
@@ -273,35 +290,39 @@ enum type_id {
     TYPE_nodes,
     TYPE_names,
     TYPE_receivers,
+    TYPE_headers,
     TYPE_aliases,
     TYPE_fallbacks,
     TYPE_models,
     TYPE_routes,
     TYPE_rules
 };
+#define BLANKS " \t\r\n"
+#define COMMAS "," BLANKS
 static const struct setting_type types[] = {
-  /*                   example                  reader          list   commas secret */
-    [TYPE_onoff] = {"on|off",               read_onoff,     false, false, false},
-    [TYPE_count] = { "N",                   read_count,     false, false, false},
-    [TYPE_duration] = { "30s",                 read_duration,  false, false, false},
-    [TYPE_size] = { "64MiB",               read_size,      false, false, false},
-    [TYPE_share] = { "20%+1/s",             read_share,     false, false, false},
-    [TYPE_choice] = { "WORD",                read_choice,    false, false, false},
-    [TYPE_policy] = { "NAME",                read_policy,    false, false, false},
-    [TYPE_path] = { "FILE",                read_text,      false, false, false},
-    [TYPE_secret] = { "TEXT",                read_text,      false, false, true },
-    [TYPE_redis] = { "URL",                 read_redis,     false, false, true },
-    [TYPE_collector] = { "URL",                 read_collector, false, false, true },
-    [TYPE_list] = { "TEXT",                read_item,      true,  true,  false},
-    [TYPE_addresses] = { "ADDRESS",             read_address,   true,  true,  false},
-    [TYPE_nodes] = { "NODE",                read_node,      true,  false, false},
-    [TYPE_names] = { "MODEL",               read_name,      true,  true,  false},
-    [TYPE_receivers] = { "URL",                 read_receiver,  true,  true,  true },
-    [TYPE_aliases] = { "NAME=MODEL",          read_alias,     true,  true,  false},
-    [TYPE_fallbacks] = { "MODEL=MODEL,...",     read_fallbacks, true,  false, false},
-    [TYPE_models] = { "MODEL,KEY=VALUE,...", read_model,     true,  false, false},
-    [TYPE_routes] = { "PATH,KEY=VALUE,...",  read_route,     true,  false, false},
-    [TYPE_rules] = { "KEY=VALUE,...",       read_rule,      true,  false, false},
+  /*                   example                  reader          between secret */
+    [TYPE_onoff] = {"on|off",               read_onoff,     NULL,   false},
+    [TYPE_count] = { "N",                   read_count,     NULL,   false},
+    [TYPE_duration] = { "30s",                 read_duration,  NULL,   false},
+    [TYPE_size] = { "64MiB",               read_size,      NULL,   false},
+    [TYPE_share] = { "20%+1/s",             read_share,     NULL,   false},
+    [TYPE_choice] = { "WORD",                read_choice,    NULL,   false},
+    [TYPE_policy] = { "NAME",                read_policy,    NULL,   false},
+    [TYPE_path] = { "FILE",                read_text,      NULL,   false},
+    [TYPE_secret] = { "TEXT",                read_text,      NULL,   true },
+    [TYPE_redis] = { "URL",                 read_redis,     NULL,   true },
+    [TYPE_collector] = { "URL",                 read_collector, NULL,   true },
+    [TYPE_list] = { "TEXT",                read_item,      COMMAS, false},
+    [TYPE_addresses] = { "ADDRESS",             read_address,   COMMAS, false},
+    [TYPE_nodes] = { "NODE",                read_node,      BLANKS, false},
+    [TYPE_names] = { "MODEL",               read_name,      COMMAS, false},
+    [TYPE_receivers] = { "URL",                 read_receiver,  COMMAS, true },
+    [TYPE_headers] = { "NAME=VALUE",          read_header,    ",",    true },
+    [TYPE_aliases] = { "NAME=MODEL",          read_alias,     COMMAS, false},
+    [TYPE_fallbacks] = { "MODEL=MODEL,...",     read_fallbacks, BLANKS, false},
+    [TYPE_models] = { "MODEL,KEY=VALUE,...", read_model,     BLANKS, false},
+    [TYPE_routes] = { "PATH,KEY=VALUE,...",  read_route,     BLANKS, false},
+    [TYPE_rules] = { "KEY=VALUE,...",       read_rule,      BLANKS, false},
 };
 
 #define RESTART false
@@ -481,7 +502,7 @@ static const char *other_name(const struct setting *s, unsigned nth)
 
 void setting_flag(const struct setting *s, char out[SETTING_NAME_ROOM])
 {
-    const char *singular = s->type->is_list ? other_name(s, 0) : NULL;
+    const char *singular = s->type->between ? other_name(s, 0) : NULL;
     put_flag(singular ? singular : s->key, out);
 }
 

@@ -48,7 +48,7 @@ typedef nsec setting_duration;
 typedef struct share setting_share;
 typedef struct str setting_path, setting_secret, setting_policy, setting_redis, setting_collector;
 typedef int setting_choice; /* place of the word among those in `takes` */
-typedef struct str_list setting_list, setting_addresses, setting_names, setting_receivers;
+typedef struct str_list setting_list, setting_addresses, setting_names, setting_receivers, setting_headers;
 typedef struct node_list setting_nodes;
 typedef struct alias_list setting_aliases;
 typedef struct model_list setting_fallbacks, setting_models;
@@ -62,9 +62,8 @@ typedef bool setting_reader(const struct setting *s, struct arena *a, struct str
 struct setting_type {
     const char *example; /* in place of the value in --help */
     setting_reader *read;
-    bool is_list;
-    bool splits_at_commas; /* in flags and variables; at blanks they all do */
-    bool is_secret;        /* or holds one: never shown */
+    const char *between; /* a list: what stands between its items in flags and variables, any of these; else NULL */
+    bool is_secret;      /* or holds one: never shown */
 };
 struct setting {
     enum setting_id id;

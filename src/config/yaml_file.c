@@ -348,13 +348,13 @@ static void read_setting(struct reader *r, const struct setting *s)
         skip(r);
     else if (r->event.type == YAML_SCALAR_EVENT)
         config_set(r->c, s, scalar(r), &r->at);
-    else if (r->event.type == YAML_SEQUENCE_START_EVENT && s->type->is_list)
+    else if (r->event.type == YAML_SEQUENCE_START_EVENT && s->type->between)
         read_list(r, s);
     else if (r->event.type == YAML_MAPPING_START_EVENT && named_reader(s))
         read_names(r, s);
     else
         refuse(r, str_of(s->key),
-               s->type->is_list ? "this is a list" : "this is one value, neither a list nor a group");
+               s->type->between ? "this is a list" : "this is one value, neither a list nor a group");
 }
 
 static void complain_unknown(struct reader *r, const struct source *at, struct str path)

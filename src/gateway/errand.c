@@ -8,6 +8,7 @@
  * refuses is heard, but only its beginning is kept. */
 #include "gateway/errand.h"
 
+#include "base/stamp.h"
 #include "gateway/gateway_private.h"
 
 #include <stdio.h>
@@ -113,13 +114,15 @@ static void keep_beginning(struct errand *e, struct str piece)
     e->says[had + n] = 0;
 }
 
-static nsec retry_after(const struct http_head *h)
+static nsec retry_after(const struct errand *e, const struct http_head *h)
 {
+    struct str told = http_get(h, H_RETRY_AFTER);
     uint64_t seconds;
+    nsec moment;
 
-    if (!str_u64(http_get(h, H_RETRY_AFTER), &seconds))
-        return -1;
-    return SECOND((nsec)MIN(seconds, (uint64_t)1 << 30));
+    if (str_u64(told, &seconds))
+        return SECOND((nsec)MIN(seconds, (uint64_t)1 << 30));
+    return stamp_parse_http(told, &moment) ? MAX(moment - loop_wall(e->worker->loop), 0) : -1;
 }
 
 static bool take_head(struct errand *e, enum fail *out_f)
@@ -139,7 +142,7 @@ static bool take_head(struct errand *e, enum fail *out_f)
     if (h->status < 200) /* an interim one */
         return take_head(e, out_f);
     e->status = h->status;
-    e->retry_after = retry_after(h);
+    e->retry_after = retry_after(e, h);
     e->has_head = true;
     http_body_init(&e->answer, &frame);
     return true;
@@ -202,8 +205,8 @@ static void write_request(struct errand *e)
     put_host(&t, &e->to.url);
     text_printf(&t,
                 "\r\nUser-Agent: OllamaMax/" OLLAMAMAX_VERSION "\r\nContent-Type: application/json\r\nContent-Length: "
-                "%zu\r\nConnection: close\r\n\r\n",
-                e->body.n);
+                "%zu\r\nConnection: close\r\n%.*s\r\n",
+                e->body.n, STR_ARG(e->headers));
     v[0] = (struct iovec){ (void *)(uintptr_t)text_str(&t).p, text_str(&t).n };
     v[1] = (struct iovec){ (void *)(uintptr_t)e->body.p, e->body.n };
     if (t.failed)

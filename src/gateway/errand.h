@@ -18,14 +18,15 @@ struct errand {
     /* the owner's: stays until `done` */
     struct worker *worker;
     struct errand_to to;
-    struct str path; /* behind to.path; empty: nothing */
-    struct str body; /* JSON */
+    struct str path;    /* behind to.path; empty: nothing */
+    struct str headers; /* lines of its own, each with its end; empty: none */
+    struct str body;    /* JSON */
     nsec patience;
     void (*done)(struct errand *e);
     /* what came of it, for `done` */
     enum fail failed;
     int status;       /* of the answer; 0: none came */
-    nsec retry_after; /* Retry-After, where it is told in seconds; -1: it was not */
+    nsec retry_after; /* Retry-After; -1: it was not told */
     char says[160];   /* the beginning of the answer, or what was in the way */
 
     /* errand.c's */

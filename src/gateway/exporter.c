@@ -29,6 +29,7 @@ struct exporter {
     struct worker *worker;
     struct requests *requests;
     char *url; /* NULL: no collector, and none of what follows */
+    char *headers;
     struct requests_reader *reader;
     struct kept *ring;
     unsigned first, waiting; /* of the ring; */
@@ -38,6 +39,8 @@ struct exporter {
     unsigned tries;
     nsec next; /* not before */
     bool drops, troubled, stopped;
+    void (*finished)(void *arg); /* NULL: nobody waits for the end */
+    void *finished_arg;
     _Atomic uint64_t count[EXPORTER_RESULTS], retries;
 };
 
@@ -122,6 +125,7 @@ static void send_batch(struct exporter *e)
     }
     e->errand.body = text_str(&e->body);
     e->errand.path = str_eq(e->errand.to.path, STR("/")) ? USUAL_PATH : STR_NONE;
+    e->errand.headers = str_of(e->headers);
     e->errand.patience = PATIENCE;
     errand_run(&e->errand);
 }
@@ -183,6 +187,16 @@ static void comes_later(struct exporter *e)
     atomic_fetch_add_explicit(&e->retries, 1, memory_order_relaxed);
 }
 
+static void say_finished(struct exporter *e)
+{
+    void (*finished)(void *arg) = e->finished;
+
+    if (!finished || errand_is_busy(&e->errand))
+        return;
+    e->finished = NULL;
+    finished(e->finished_arg);
+}
+
 static void answered(struct errand *errand)
 {
     struct exporter *e = CONTAINER(errand, struct exporter, errand);
@@ -198,6 +212,7 @@ static void answered(struct errand *errand)
     e->sending = e->spans = 0;
     if (!again)
         send_batch(e);
+    say_finished(e);
 }
 
 void exporter_turn(struct exporter *e)
@@ -223,24 +238,26 @@ static void leave(struct exporter *e)
     requests_reader_free(&e->reader);
     free(e->ring);
     free(e->url);
+    free(e->headers);
     e->ring = NULL;
-    e->url = NULL;
+    e->url = e->headers = NULL;
 }
 
-static bool begin(struct exporter *e, struct str url)
+static bool begin(struct exporter *e, struct str url, struct str headers)
 {
     e->url = memory_strikes() ? NULL : strndup(url.p, url.n);
+    e->headers = memory_strikes() ? NULL : strndup(headers.n ? headers.p : "", headers.n);
     e->ring = memory_strikes() ? NULL : malloc(EXPORTER_QUEUE * sizeof *e->ring);
     e->reader = requests_reader_new(e->requests);
-    return e->url && e->ring && e->reader && errand_to_read(str_of(e->url), &e->errand.to);
+    return e->url && e->headers && e->ring && e->reader && errand_to_read(str_of(e->url), &e->errand.to);
 }
 
 void exporter_configure(struct exporter *e, const struct gateway_settings *s)
 {
-    if (str_eq(str_of(e->url ? e->url : ""), s->otlp))
+    if (e->url ? str_eq(str_of(e->url), s->otlp) && str_eq(str_of(e->headers), s->otlp_headers) : !s->otlp.n)
         return;
     leave(e);
-    if (s->otlp.n && !begin(e, s->otlp)) {
+    if (s->otlp.n && !begin(e, s->otlp, s->otlp_headers)) {
         leave(e);
         log_error("there is no memory for an exporter of traces");
     }
@@ -261,9 +278,21 @@ struct exporter *exporter_new(struct worker *first, struct requests *requests)
     return e;
 }
 
+void exporter_finish(struct exporter *e, void (*done)(void *arg), void *arg)
+{
+    if (e->finished)
+        return;
+    e->finished = done;
+    e->finished_arg = arg;
+    e->next = 0;
+    exporter_turn(e);
+    say_finished(e);
+}
+
 void exporter_stop(struct exporter *e)
 {
     e->stopped = true;
+    e->finished = NULL;
     errand_cancel(&e->errand);
 }
 

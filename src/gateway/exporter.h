@@ -3,8 +3,9 @@
  * Once a second the requests that have ended are copied from observe/requests.h into a queue of EXPORTER_QUEUE; batches
  * of at most EXPORTER_BATCH spans leave one after the other, a connection each. A batch that was not taken is sent
  * again, as OTLP has it, only where no answer came or it was 429, 502, 503 or 504: after Retry-After, where that is
- * told in seconds, else after 1 s, 2 s, 4 s ... 60 s, give or take a quarter. Meanwhile what has no room in the queue
- * is dropped and counted; no request ever waits. What is not told when the process ends is lost.
+ * told, else after 1 s, 2 s, 4 s ... 60 s, give or take a quarter. Meanwhile what has no room in the queue
+ * is dropped and counted; no request ever waits. What is left when the process ends is told in haste:
+ * exporter_finish.
  *
  * A request is told unless its client's `traceparent` says that it is not sampled. Operations are not, nor are requests
  * while observe.enabled is off. Without a collector nothing is kept and nothing is done. Worker 0, but for what says
@@ -20,6 +21,9 @@ struct worker;
 struct exporter;
 /* NULL when memory is out. */
 struct exporter *exporter_new(struct worker *first, struct requests *requests);
+/* All requests have ended, and the process is about to: they are told at once, batch after batch, until nothing is left
+ * or one was not taken. Then `done`, once, from the loop or before this returns; not any more after exporter_stop. */
+void exporter_finish(struct exporter *e, void (*done)(void *arg), void *arg);
 /* Nothing is sent any more; before the loop goes. */
 void exporter_stop(struct exporter *e);
 void exporter_free(struct exporter **e);

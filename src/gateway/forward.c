@@ -258,8 +258,7 @@ static char *put_field(char *at, struct str name, struct str value)
     return put_str(at, HTTP_CRLF);
 }
 
-/* A node that traces goes on below the attempt, where that is exported; one that is asked because another is late
- * (hedge.c) below the client, as nobody knows yet whether it will be the answer. */
+/* A node that traces goes on below the attempt, where that is exported. */
 static char *put_trace(char *at, const struct exchange *x)
 {
     char *line = put_str(at, STR("traceparent: "));

@@ -155,10 +155,12 @@ static void describe(const struct exchange *x, struct exchange *second)
     second->in.forward = x->in.forward;
     second->in.request_id = x->in.request_id;
     second->in.traceparent = x->in.traceparent;
+    second->in.span = x->in.span;
     second->in.via = x->in.via;
     second->route = x->route;
     second->route.rename = NULL;
     second->up.method = x->up.method;
+    second->up.attempts = x->up.attempts; /* if it wins it is the next of them, under that span id */
     second->up.path = x->up.path;
     second->up.body = x->up.body;
     second->up.body_length = x->up.body_length;

@@ -39,7 +39,8 @@ struct gateway_settings {
     struct str admin_key; /* empty: loopback only */
     struct str hosts;     /* comma list of further Host names that count as ours */
     bool metrics_public, observe;
-    struct str otlp; /* the collector of traces, as errand_to_read reads it; empty: none */
+    struct str otlp;         /* the collector of traces, as errand_to_read reads it; empty: none */
+    struct str otlp_headers; /* header lines for it, each with its end */
     struct receiver_spec receiver[RECEIVERS_MOST]; /* of alerts */
     unsigned receivers;
     nsec alerts_repeat;             /* a firing alert is told again that often */

@@ -1,5 +1,7 @@
 /* A worker: its loop, its connections, and the few things done once per turn or once per second. */
+#include "gateway/exporter.h"
 #include "gateway/gateway_private.h"
+#include "gateway/lookout.h"
 #include "gateway/shared.h"
 #include <stdlib.h>
 
@@ -75,6 +77,11 @@ static void begin_drain(struct worker *w)
     worker_maybe_drained(w);
 }
 
+static void all_is_told(void *arg)
+{
+    gateway_stop(arg);
+}
+
 static void end_if_drained(struct gateway *g)
 {
     unsigned clients = 0;
@@ -82,7 +89,7 @@ static void end_if_drained(struct gateway *g)
     for (unsigned i = 0; i < g->workers; i++)
         clients += atomic_load_explicit(&g->worker[i]->n_clients, memory_order_relaxed);
     if (!clients)
-        gateway_stop(g);
+        exporter_finish(lookout_exporter(g->lookout), all_is_told, g);
 }
 
 static void stop_when_idle(struct worker *w)

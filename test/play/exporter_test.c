@@ -1,4 +1,5 @@
 /* Requests on their way to a collector of traces, played: what it is told, and that nobody waits for it. */
+#include "base/stamp.h"
 #include "gateway/exporter.h"
 #include "observe/otlp.h"
 #include "talk.h"
@@ -118,11 +119,14 @@ static void asked_met(struct peer *p, void *arg)
     p->on_data = machine_is_asked;
 }
 
+static const char *key; /* header lines that the collector wants */
+
 static void tell(const char *url)
 {
     struct gateway_settings *s = gateway_settings_new();
     assert_non_null(s);
     s->otlp = str_of(url);
+    s->otlp_headers = str_of(key ? key : "");
     assert_int_equal(gateway_configure(gate, s), OK);
     world_elapse(SECOND(2)); /* taken over with the next second */
 }
@@ -314,6 +318,42 @@ static void one_that_is_only_late_is_asked_ever_more_rarely(void **state)
     end_play();
 }
 
+static void a_date_is_as_good_as_seconds(void **state)
+{
+    char more[64] = "Retry-After: ";
+    begin_play(6);
+    add_collector(503);
+    size_t n = strlen(more) + stamp_http(loop_wall(gateway_loop(gate, 0)) + SECOND(40), more + strlen(more));
+    snprintf(more + n, sizeof more - n, "\r\n");
+    collector.more = more;
+    tell(COLLECTOR);
+    versions(1);
+    await_calls(1);
+    collector.status = 200;
+    await_calls(2);
+    assert_in_range(collector.when[1] - collector.when[0], SECOND(30), SECOND(42));
+    end_play();
+}
+
+static void a_collector_may_want_a_key(void **state)
+{
+    begin_play(7);
+    add_collector(401);
+    key = "Authorization: Bearer old\r\nX-Scope: ours\r\n";
+    tell(COLLECTOR);
+    versions(1);
+    await_calls(1);
+    assert_non_null(strstr(collector.head, "\r\nAuthorization: Bearer old\r\nX-Scope: ours\r\n\r\n"));
+    collector.status = 200;
+    key = "Authorization: Bearer new\r\n"; /* nothing else has changed */
+    tell(COLLECTOR);
+    versions(1);
+    await_calls(2);
+    assert_non_null(strstr(collector.head, "\r\nAuthorization: Bearer new\r\n\r\n"));
+    key = NULL;
+    end_play();
+}
+
 static void what_is_refused_is_not_told_again(void **state)
 {
     static const int statuses[] = { 400, 401, 404, 413, 500, 501 };
@@ -366,6 +406,49 @@ static void a_gateway_that_stops_leaves_nothing_behind(void **state)
     }
 }
 
+static void ends(nsec within)
+{
+    gateway_drain(gate);
+    if (!world_run_while(still_runs, NULL, within))
+        fail_msg("it runs still");
+    gateway_free(&gate);
+    fleet_free(&fleet);
+    world_elapse(SECOND(1));
+    forget_last();
+    world_free();
+    pools_end();
+}
+
+/* All of it, in as many batches as it takes; but nobody waits for a collector that takes none. */
+static void what_is_left_is_told_before_the_end(void **state)
+{
+    static const struct {
+        int status;
+        unsigned spans, calls;
+    } rows[] = {
+        {200,  600, 2},
+        { 503, 0,   1},
+        { 400, 0,   2}
+    };
+    for (unsigned i = 0; i < ARRAY_LEN(rows); i++) {
+        begin_play(i);
+        add_collector(rows[i].status);
+        tell(COLLECTOR);
+        world_elapse(SECOND(1) - loop_wall(gateway_loop(gate, 0)) % SECOND(1) + MSEC(10)); /* a second has just begun */
+        versions(600);
+        assert_int_equal(collector.calls, 0);
+        ends(SECOND(1));
+        assert_int_equal(collector.spans, rows[i].spans);
+        assert_int_equal(collector.calls, rows[i].calls);
+    }
+    begin_play(4);
+    add_collector(0);
+    tell(COLLECTOR);
+    versions(1);
+    ends(SECOND(11)); /* until its time is up */
+    assert_int_equal(collector.calls, 1);
+}
+
 static void each_allocation_may_fail(void **state)
 {
     for (uint64_t nth = 1; nth <= 120; nth++) {
@@ -395,8 +478,11 @@ int main(void)
         cmocka_unit_test(a_dead_collector_delays_nothing),
         cmocka_unit_test(one_that_has_no_time_is_asked_again_when_it_says),
         cmocka_unit_test(one_that_is_only_late_is_asked_ever_more_rarely),
+        cmocka_unit_test(a_date_is_as_good_as_seconds),
+        cmocka_unit_test(a_collector_may_want_a_key),
         cmocka_unit_test(what_is_refused_is_not_told_again),
         cmocka_unit_test(a_gateway_that_stops_leaves_nothing_behind),
+        cmocka_unit_test(what_is_left_is_told_before_the_end),
         cmocka_unit_test(each_allocation_may_fail),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
