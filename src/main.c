@@ -10,7 +10,7 @@ static const struct command commands[] = {
     { "check",    "[FILE] [FLAGS]",    "the settings in force, each with where it comes from; mistakes",       cli_check,    true },
     { "status",   "[--ready] [FLAGS]", "what a running gateway says about itself and its nodes",               cli_status,   true },
     { "top",      "[--once] [FLAGS]",  "the fleet at a glance, live; --once or --json for scripts",            cli_top,      true },
-    { "cache",    "stats | flush",     "what the cache has answered and spared; forgetting",                   cli_cache,    true },
+    { "cache",    "stats | flush",     "what the cache has spared; forgetting all, model:NAME or node:ID",     cli_cache,    true },
     { "bench",    "[NAME] [FLAGS]",    "the promises, measured; `ollamamax bench help` lists the flags",       cli_bench,    false},
     { "simnode",  "[FLAGS]",           "a simulated node; `ollamamax simnode help` lists the flags",           cli_simnode,  false},
     { "simulate", "[FLAGS]",           "a trace through the scheduler on a virtual clock",                     cli_simulate, false},

@@ -251,6 +251,14 @@ void cache_tally_saved(struct cache *c, uint8_t class, const struct entry *e, un
         add(&n->saved_tokens, (uint64_t)e->saved_tokens * times);
 }
 
+void cache_count_shared(struct cache *c, uint8_t class, double saved_s)
+{
+    struct tally_count *n = tally_of(c, class);
+
+    add(&n->shared, 1);
+    add(&n->saved_ns, (uint64_t)(saved_s * 1e9));
+}
+
 /* Who leads has missed. */
 static _Atomic uint64_t *counter_of(struct tally_count *n, enum cache_found found)
 {

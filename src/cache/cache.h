@@ -103,9 +103,12 @@ void cache_resize(struct cache *c, size_t bytes);
 void cache_refuse_fills(struct cache *c, bool on);
 
 /* ---- statistics -------------------------------------------------------------------------------------------------- */
+/* The flight that a request of this class leads brought an answer which another gateway had: it was no miss after all.
+ */
+void cache_count_shared(struct cache *c, uint8_t class, double saved_s);
 struct cache_count {
-    uint64_t requests; /* the sum of these five */
-    uint64_t hits, stale, joins, misses, passes;
+    uint64_t requests; /* the sum of these six */
+    uint64_t hits, stale, joins, shared, misses, passes;
     uint64_t negative; /* of the hits */
     uint64_t saved_tokens;
     double saved_s; /* GPU-seconds */

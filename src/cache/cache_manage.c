@@ -140,6 +140,7 @@ static void add_tally(struct cache_count *to, const struct tally_count *n)
     to->joins += get(&n->found[CACHE_JOIN]);
     to->misses += get(&n->found[CACHE_MISS]);
     to->passes += get(&n->found[CACHE_PASS]);
+    to->shared += get(&n->shared);
     to->negative += get(&n->negative);
     to->saved_s += (double)get(&n->saved_ns) / 1e9;
     to->saved_tokens += get(&n->saved_tokens);
@@ -147,11 +148,13 @@ static void add_tally(struct cache_count *to, const struct tally_count *n)
 
 static void add_count(struct cache_count *to, struct cache_count *n)
 {
-    n->requests = n->hits + n->stale + n->joins + n->misses + n->passes;
+    n->misses -= MIN(n->misses, n->shared); /* who led was counted as one before */
+    n->requests = n->hits + n->stale + n->joins + n->shared + n->misses + n->passes;
     to->requests += n->requests;
     to->hits += n->hits;
     to->stale += n->stale;
     to->joins += n->joins;
+    to->shared += n->shared;
     to->misses += n->misses;
     to->passes += n->passes;
     to->negative += n->negative;

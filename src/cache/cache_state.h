@@ -52,7 +52,7 @@ struct shard {
  */
 struct tally {
     struct tally_count {
-        _Atomic uint64_t found[CACHE_PASS + 1], negative, saved_ns, saved_tokens;
+        _Atomic uint64_t found[CACHE_PASS + 1], negative, shared, saved_ns, saved_tokens;
     } by_class[CACHE_CLASSES];
 } __attribute__((aligned(64)));
 #define CACHE_TALLIES 16

@@ -142,7 +142,9 @@ static void misuse_ends_with_two(void **state)
     expect(2, "this is no flag", "status", "word");
     expect(2, "cache stats | flush", "cache");
     expect(2, "cache stats | flush", "cache", "empty");
+    expect(2, "there is no stat; did you mean stats?", "cache", "stat");
     expect(2, "this is no flag", "cache", "stats", "word");
+    expect(2, "llama3.2 is no tag, which is model:NAME or node:ID", "cache", "flush", "llama3.2");
 }
 
 static void check_tells_values_and_mistakes(void **state)
@@ -189,11 +191,13 @@ static void a_gateway_serves_and_ends(void **state)
     expect(0, "\nnobody  down", "top", "--once", "--url", listen);
     expect(0, "{\"health\":{\"status\":\"down\"", "top", "--json", "--listen", listen);
     expect(1, "top wants a terminal", "top", "--listen", listen);
-    expect(0, "answers kept                                                  0\n", "cache", "stats", "--url", listen);
+    expect(0, "answers kept                                                0\n", "cache", "stats", "--url", listen);
+    expect(0, "share that asked no node                                  0.0 %\n", "cache", "stats", "--url", listen);
     expect(0, "0 answers forgotten\n", "cache", "flush", "model:nobody:7b", "--url", listen);
     expect(0, "0 answers forgotten\n", "cache", "flush", "--listen", listen);
-    expect(1, "answered with 400: {\"error\":\"tag must be model:NAME or node:ID", "cache", "flush", "x&y", "--url",
-           listen);
+    expect(0, "0 answers forgotten\n", "cache", "flush", "--url", listen, "node:nobody");
+    expect(1, "answered with 400: {\"error\":\"tag must be model:NAME or node:ID", "cache", "flush", "model:x&y",
+           "--url", listen);
     expect(1, owner, "serve", "--listen", listen);
 #if !defined(PLAIN_MEMORY) && !defined(__SANITIZE_THREAD__)
     assert_in_range(resident_bytes(c.pid), 1, MIB(12));

@@ -3,8 +3,10 @@
  * Probes answer everyone with a word; what reveals or changes is for loopback or the admin key, and never for a foreign
  * Origin or Host, or any web page could reach it through its visitor's browser (DNS rebinding). */
 #include "gateway/ops.h"
+#include "gateway/shared.h"
 #include "observe/pulse.h"
 #include <openssl/crypto.h>
+#include <stdarg.h>
 #include <stdio.h>
 
 /* ---- who may ----------------------------------------------------------------------------------------------------- */
@@ -205,6 +207,20 @@ static void put_totals(struct json_out *j, const struct gateway *g)
     json_close(j);
 }
 
+/* Says nothing of `status`: without it all goes on, only more is asked of the nodes. */
+static void put_redis_check(struct json_out *j, const struct exchange *x)
+{
+    char why[SHARED_WHY] = "answers are shared";
+
+    if (!x->settings->redis.n)
+        return;
+    json_open(j, '{');
+    ops_str(j, "name", STR("redis"));
+    ops_bool(j, "ok", shared_is_well(x, why));
+    ops_str(j, "detail", str_of(why));
+    json_close(j);
+}
+
 static enum step health_json(struct exchange *x, const struct health *h, uint32_t waiting)
 {
     struct gateway *g = x->worker->gateway;
@@ -227,6 +243,7 @@ static enum step health_json(struct exchange *x, const struct health *h, uint32_
     json_open(&j, '[');
     put_check(&j, "nodes", h->up > 0, "%u of %u up", h->up, h->total);
     put_check(&j, "draining", !g->draining, g->draining ? "the gateway is shutting down" : "no", 0, 0);
+    put_redis_check(&j, x);
     json_close(&j);
     json_close(&j);
     return answer_json(x, h->ready ? 200 : 503, &t);
@@ -256,6 +273,35 @@ static enum step liveness(struct exchange *x)
 
 /* ---- status and reload ------------------------------------------------------------------------------------------- */
 
+__attribute__((format(printf, 2, 3))) static void warn(struct json_out *j, const char *format, ...)
+{
+    char text[256];
+    va_list args;
+
+    va_start(args, format);
+    int n = vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    json_put_str(j, (struct str){ text, MIN((size_t)n, sizeof text - 1) });
+}
+
+static void put_warnings(struct json_out *j, const struct exchange *x, const struct fleet_snapshot *s)
+{
+    enum pressure_step step = pressure_step(&x->worker->gateway->memory.pressure);
+    char why[SHARED_WHY];
+
+    json_key(j, "warnings");
+    json_open(j, '[');
+    for (uint32_t i = 0; i < s->n; i++)
+        if (s->node[i].state == NODE_DOWN && s->node[i].last_error_text.n)
+            warn(j, "node %.*s is down: %.*s", STR_ARG(s->node[i].name), STR_ARG(s->node[i].last_error_text));
+    if (!shared_is_well(x, why))
+        warn(j, "%s", why);
+    if (step > PRESSURE_NONE)
+        warn(j, "memory is short, above %u %% of memory.limit: GET /api/memory says what is done about it",
+             (unsigned)pressure_mark(step));
+    json_close(j);
+}
+
 static enum step status(struct exchange *x)
 {
     struct gateway *g = x->worker->gateway;
@@ -280,16 +326,7 @@ static enum step status(struct exchange *x)
     ops_int(&j, "total", s->n);
     ops_int(&j, "up", s->up);
     json_close(&j);
-    json_key(&j, "warnings");
-    json_open(&j, '[');
-    for (uint32_t i = 0; i < s->n; i++)
-        if (s->node[i].state == NODE_DOWN && s->node[i].last_error_text.n) {
-            char text[256];
-            int n = snprintf(text, sizeof text, "node %.*s is down: %.*s", STR_ARG(s->node[i].name),
-                             STR_ARG(s->node[i].last_error_text));
-            json_put_str(&j, (struct str){ text, MIN((size_t)n, sizeof text - 1) });
-        }
-    json_close(&j);
+    put_warnings(&j, x, s);
     json_close(&j);
     fleet_snapshot_free(&s);
     return answer_json(x, 200, &t);

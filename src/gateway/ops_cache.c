@@ -4,7 +4,7 @@
 
 static double hits_of(const struct cache_count *n)
 {
-    return (double)(n->hits + n->stale + n->joins);
+    return (double)(n->hits + n->stale + n->joins + n->shared);
 }
 
 static double share(double part, double whole)
@@ -18,6 +18,7 @@ static void put_count(struct json_out *j, const struct cache_count *n)
     ops_int(j, "hits", (int64_t)n->hits);
     ops_int(j, "stale", (int64_t)n->stale);
     ops_int(j, "joined", (int64_t)n->joins);
+    ops_int(j, "shared", (int64_t)n->shared);
     ops_int(j, "misses", (int64_t)n->misses);
     ops_int(j, "passed", (int64_t)n->passes);
     ops_num(j, "hit_ratio", share(hits_of(n), (double)n->requests));
@@ -109,6 +110,17 @@ struct tagged {
     uint64_t tag;
 };
 
+/* `tags=`, `model=`: who mistypes it does not mean everything. */
+static bool has_only_a_tag(struct str query)
+{
+    while (query.n) {
+        struct str pair = str_cut(&query, '&');
+        if (pair.n && !str_eq(str_cut(&pair, '='), STR("tag")))
+            return false;
+    }
+    return true;
+}
+
 /* False: it is neither. */
 static bool read_tag(struct exchange *x, struct tagged *out)
 {
@@ -136,7 +148,7 @@ static enum step forget(struct exchange *x)
     struct gateway *g = x->worker->gateway;
     struct tagged which;
 
-    if (!read_tag(x, &which))
+    if (!has_only_a_tag(x->in.query) || !read_tag(x, &which))
         return answer_fail(x, FAIL_bad_value, STR("tag must be model:NAME or node:ID"));
     shared_forget(g, which.kind, which.name);
     json_open(&j, '{');

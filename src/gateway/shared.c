@@ -111,6 +111,7 @@ static void tell_leader(const struct exchange *x, const struct redis_entry *e)
     leader->lookup.age = age;
     leader->lookup.status = (struct status){ .kind = STATUS_HIT, .ttl = e->ttl - age, .detail = STR("shared") };
     leader->tally.cache = CACHED_HIT;
+    cache_count_shared(x->worker->gateway->cache, lookup_class(leader->route.row), (double)e->saved / 1e9);
 }
 
 static void describe(struct exchange *x, const struct redis_entry *e)

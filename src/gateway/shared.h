@@ -21,6 +21,7 @@ struct shared;
 struct shared_worker;
 /* While answers are shared, what lies in this gateway's memory is fresh for so long at most: then Redis is asked. */
 #define SHARED_TTL SECOND(5)
+#define SHARED_WHY 256 /* bytes of a sentence */
 
 /* What a flight has to do with it; embedded in it. */
 struct shared_trace {
@@ -58,5 +59,7 @@ void shared_forget(struct gateway *g, struct str kind, struct str name);
 void shared_told(struct worker *w);
 /* False: no Redis is set. Any thread. */
 bool shared_look(struct gateway *g, struct redis_board_look *out);
+/* Is sharing well? False with a sentence. Without a Redis it is. */
+bool shared_is_well(const struct exchange *x, char why[SHARED_WHY]);
 /* Which one, without its password. */
 void shared_name(const struct exchange *x, char name[128]);

@@ -9,6 +9,7 @@
 #include "gateway/shared_state.h"
 #include "base/log.h"
 #include "gateway/gateway_private.h"
+#include <stdio.h>
 #include <stdlib.h>
 
 #define POLL_EVERY    SECOND(1)
@@ -266,6 +267,25 @@ bool shared_look(struct gateway *g, struct redis_board_look *out)
 {
     redis_board_look(g->shared->board, out);
     return atomic_load(&g->shared->on);
+}
+
+bool shared_is_well(const struct exchange *x, char why[SHARED_WHY])
+{
+    struct gateway *g = x->worker->gateway;
+    struct redis_board_look s;
+    char name[128];
+
+    if (!shared_look(g, &s))
+        return true;
+    shared_name(x, name);
+    if (s.breaker != REDIS_CLOSED)
+        snprintf(why, SHARED_WHY, "%s is not well, and answers are not shared until it is; the log says why", name);
+    else if (!generations_known(g->shared->generations, worker_now(x->worker)))
+        snprintf(why, SHARED_WHY, "%s does not say what was forgotten, so answers are not shared; the log says why",
+                 name);
+    else
+        return true;
+    return false;
 }
 
 void shared_name(const struct exchange *x, char name[128])

@@ -105,14 +105,28 @@ static bool number_of(const struct generations *g, struct str kind, struct str n
     return !t || !t->owed;
 }
 
+static bool is_fresh(const struct generations *g, nsec now)
+{
+    return g->id && now - g->read_at < GENERATIONS_FRESH;
+}
+
+bool generations_known(struct generations *g, nsec now)
+{
+    bool known;
+
+    pthread_mutex_lock(&g->lock);
+    known = is_fresh(g, now);
+    pthread_mutex_unlock(&g->lock);
+    return known;
+}
+
 bool generations_of(struct generations *g, struct str model, struct str node, nsec now, struct generations_stamp *out)
 {
     bool known;
 
     pthread_mutex_lock(&g->lock);
     out->id = g->id;
-    known = g->id && now - g->read_at < GENERATIONS_FRESH &&
-            number_of(g, STR("all"), STR_NONE, &out->of[GENERATION_ALL]) &&
+    known = is_fresh(g, now) && number_of(g, STR("all"), STR_NONE, &out->of[GENERATION_ALL]) &&
             number_of(g, STR("model:"), model, &out->of[GENERATION_MODEL]) &&
             number_of(g, STR("node:"), node, &out->of[GENERATION_NODE]);
     pthread_mutex_unlock(&g->lock);

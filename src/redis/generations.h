@@ -24,6 +24,8 @@ void generations_free(struct generations **g);
 /* Of an answer by `node` for `model`. False: not known now, or one of them is being forgotten: nothing may be believed
  * or stored. An empty node: not known yet, its number is 0. */
 bool generations_of(struct generations *g, struct str model, struct str node, nsec now, struct generations_stamp *out);
+/* Has the hash been read lately? */
+bool generations_known(struct generations *g, nsec now);
 static inline bool generations_same(const struct generations_stamp *a, const struct generations_stamp *b)
 {
     return a->id == b->id && memcmp(a->of, b->of, sizeof a->of) == 0;

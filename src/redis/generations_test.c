@@ -73,7 +73,9 @@ static bool knows(nsec now)
 {
     struct generations_stamp s;
 
-    return generations_of(g, STR("a"), STR("n1"), now, &s);
+    bool of_these = generations_of(g, STR("a"), STR("n1"), now, &s);
+    assert_true(!of_these || generations_known(g, now));
+    return of_these;
 }
 
 static void nothing_is_known_before_it_was_read_and_when_that_is_long_ago(void **state)
@@ -84,6 +86,8 @@ static void nothing_is_known_before_it_was_read_and_when_that_is_long_ago(void *
     assert_int_equal(reads("id 1f", SECOND(1)), GENERATIONS_READ);
     assert_true(knows(SECOND(1)));
     assert_false(knows(SECOND(1) + GENERATIONS_FRESH));
+    assert_true(generations_known(g, SECOND(1)));
+    assert_false(generations_known(g, SECOND(1) + GENERATIONS_FRESH));
 }
 
 static void what_others_forget_changes_the_stamp_of_that_alone(void **state)

@@ -203,6 +203,7 @@ describe('cache', () => {
         assert.ok(shown.entries >= 3 && shown.hits > 0 && shown.bytes < shown.size);
         assert.equal((await ask(`${f.url}/api/cache?tag=model:nobody`, { method: 'DELETE' })).json.forgotten, 0);
         assert.equal((await ask(`${f.url}/api/cache?tag=x`, { method: 'DELETE' })).status, 400);
+        assert.equal((await ask(`${f.url}/api/cache?tags=model:llama3.2`, { method: 'DELETE' })).status, 400);
         assert.ok((await ask(`${f.url}/api/cache?tag=model:llama3.2`, { method: 'DELETE' })).json.forgotten >= 3);
         assert.equal(status(await as('a')), 'OllamaMax; fwd=miss');
     });

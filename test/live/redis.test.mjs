@@ -237,12 +237,16 @@ describe('one Redis', () => {
             await pause(1000);
             await redis.kill();
             await until('the breaker opens', async () => (await a.redis()).breaker !== 'closed');
+            const { warnings } = (await ask(`${a.url}/api/status`)).json;
+            assert.match(warnings.join(), /^redis:\/\/127.*is not well, and answers are not shared until it is; the log says why$/);
+            assert.equal((await ask(`${a.url}/api/health`)).json.checks.find((c) => c.name === 'redis').ok, false);
             await until('both workers have noticed', async () => (await a.metric('ollamamax_redis_connections', 'closed')) === 0);
             await pause(1500);
         });
         await redis.again();
         await sharesAgain(a, b);
         assert.equal(await a.metric('ollamamax_redis_breaker_state'), 0);
+        assert.deepEqual((await ask(`${a.url}/api/status`)).json.warnings, []);
         assert.equal(a.said.match(/answers are not shared until/g).length, 1, a.said);
         assert.match(a.said, /Redis answers again/);
     });

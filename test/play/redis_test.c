@@ -306,6 +306,12 @@ static void an_answer_that_lies_in_redis_needs_no_node(void **state)
         assert_int_equal(redis.gets, 2);
         assert_false(node_answers()); /* kept here now */
         assert_int_equal(redis.gets, 2);
+        struct cache_stats s;
+        cache_stats(gate->cache, &s);
+        assert_int_equal(s.all.shared, 1);
+        assert_int_equal(s.all.misses, 1); /* the one that stored it */
+        assert_int_equal(s.all.hits, 1);
+        assert_int_equal(s.all.requests, 3);
         end_play();
     }
 }
