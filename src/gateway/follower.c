@@ -297,12 +297,23 @@ static enum step end_as_failed(struct follower *f, enum fail why, struct str mes
     return s;
 }
 
+/* The writer had no longer than its leader has. Who led has no question any more; so it ends. */
+static bool may_have_longer(const struct follower *f)
+{
+    return f->head.why == FAIL_deadline && f->x->in.body.p;
+}
+
 /* The writer was refused: its words, in this client's dialect. */
 static enum step refused(struct follower *f)
 {
+    struct exchange *x = f->x;
     struct flight_head h;
     struct flight_texts t;
 
+    if (may_have_longer(f)) {
+        leave(f);
+        return lookup_enter(x);
+    }
     f->x->ticket.retry_after_s = f->head.retry_after_s;
     flight_head_read(tape_head(&f->reader), &h, &t);
     return end_as_failed(f, (enum fail)h.why, t.message);

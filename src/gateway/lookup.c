@@ -159,6 +159,7 @@ static struct cache_ask ask_of(const struct exchange *x)
                                .max_age = rule_max_age(c),
                                .join = x->settings->coalesce && !c->no_cache && !c->only_if_cached,
                                .class = lookup_class(x->route.row),
+                               .was = x->lookup.status.collapsed ? CACHE_JOIN : CACHE_NEW,
                                .model = cache_tag_model(x->ticket.model) };
 }
 

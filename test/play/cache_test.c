@@ -646,6 +646,35 @@ static void an_error_that_is_final_reaches_whoever_follows(void **state)
     }
 }
 
+/* The leader gives up in the queue, as it said it would; the others never said so. */
+static void nobody_else_is_held_to_the_leaders_deadline(void **state)
+{
+    machine_slots = 1;
+    begin_play(1, 1);
+    machine_slots = -1;
+    client[0] = ask_with("/api/chat", "", COLD_ONE);
+    assert_true(world_run_while(has_no_whole, &machines[0], SECOND(20)));
+    client[1] = ask_with(shapes[0].path, "X-OllamaMax-Deadline-Ms: 300\r\n", shapes[0].ask);
+    world_elapse(MSEC(20));
+    client[2] = ask_with(shapes[1].path, "", shapes[1].ask);
+    client[3] = ask_with(shapes[1].path, "", shapes[1].ask);
+    client[4] = ask_with(shapes[1].path, "X-OllamaMax-Deadline-Ms: 60000\r\n", shapes[1].ask);
+    world_elapse(SECOND(1));
+    assert_int_equal(status_of(client[1]), 503);
+    assert_int_equal(stats().flights, 2);
+    shape_says(&shapes[1]);
+    world_elapse(MSEC(50));
+    assert_int_equal(status_of(client[0]), 200);
+    shape_says(&shapes[1]);
+    world_elapse(MSEC(50));
+    for (unsigned i = 2; i < 5; i++)
+        assert_shape(client[i], &shapes[1]);
+    assert_int_equal(machines[0].chats, 2);
+    assert_int_equal(stats().all.requests, 5);
+    assert_int_equal(stats().all.joins, 2);
+    end_play();
+}
+
 static void vectors_are_kept_for_both_dialects(void **state)
 {
     static const struct shape ways[] = {
@@ -1207,6 +1236,7 @@ int main(void)
         cmocka_unit_test(who_goes_to_a_node_after_all_does_not_follow_any_more),
         cmocka_unit_test(an_error_is_told_in_each_dialect_and_kept_for_a_moment),
         cmocka_unit_test(an_error_that_is_final_reaches_whoever_follows),
+        cmocka_unit_test(nobody_else_is_held_to_the_leaders_deadline),
         cmocka_unit_test(vectors_are_kept_for_both_dialects),
         cmocka_unit_test(only_if_cached_asks_no_node),
         cmocka_unit_test(a_running_answer_is_not_in_the_cache_yet),
