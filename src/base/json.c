@@ -194,10 +194,9 @@ bool json_key_folds_to(struct str raw_key, struct str name)
 bool json_key_is_exactly(struct str raw_key, struct str name)
 {
     struct str in = inside(raw_key);
-    if (in.n == name.n)
-        return str_eq(in, name) && !memchr(in.p, '\\', in.n);
-    bool may_start_alike = in.n > name.n && (*in.p == '\\' || (name.n > 0 && *in.p == *name.p));
-    return may_start_alike && spells(in, name, false);
+    if (!memchr(in.p, '\\', in.n))
+        return str_eq(in, name);
+    return spells(in, name, false);
 }
 
 /* --- numbers --- */

@@ -116,7 +116,7 @@ enum fail cache_hit_run(struct cache_hit *h, enum way_id id, unsigned round, str
         return OK;
     p.rate = h->rate;
     p.seed = round + 1;
-    p.requests = (uint64_t)(h->rate * (h->quick ? 0.4 : 2));
+    p.requests = (uint64_t)(h->rate * (h->quick ? 0.05 : 0.25));
     enum fail f = load_once(&p, &r);
     out->failed = r.failed;
     if (r.done) {
