@@ -58,7 +58,7 @@ void answer_retry_advice(struct exchange *x, enum fail why)
 
     if (fail_waiting_helps(why))
         answer_header(x, STR("Retry-After"), str_span(text, put_u64(text, wait)));
-    if (x->up.attempts && fail_status(why) >= 500)
+    if ((x->up.attempts && fail_status(why) >= 500) || why == FAIL_not_cached)
         answer_header(x, STR("x-should-retry"), STR("false"));
 }
 

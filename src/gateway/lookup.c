@@ -266,20 +266,23 @@ enum step lookup_alone(struct exchange *x)
     return go_alone(x, kind_of_miss(x), RULE_shape);
 }
 
+/* Who asks for an answer of now would rather know that there is none. */
 bool lookup_rescue(struct exchange *x, enum fail why)
 {
+    nsec most = rule_max_age(&x->in.control);
     struct cache_look l;
 
-    if (!x->lookup.rescue || fail_status(why) < 500)
+    if (!x->lookup.rescue || fail_status(why) < 500 || most < 0)
         return false;
     x->lookup.rescue = false;
     if (!cache_rescue(x->worker->gateway->cache, x->lookup.key, worker_now(x->worker), &l))
         return false;
-    if (flight_join(x, l.tape, !lookup_streams(x))) {
+    if (l.age > most || flight_join(x, l.tape, !lookup_streams(x))) {
         tape_unref(&l.tape);
         return false;
     }
-    say_found(x, &l);
+    x->lookup.age = l.age;
+    say(x, CACHED_STALE, &(struct status){ .kind = STATUS_HIT, .ttl = l.ttl, .detail = STR("stale-if-error") });
     return true;
 }
 

@@ -710,6 +710,7 @@ static void only_if_cached_asks_no_node(void **state)
         begin_play(i, 1);
         client[0] = ask_with("/api/chat", "Cache-Control: only-if-cached\r\n", bodies[i]);
         assert_int_equal(status_of(client[0]), 504);
+        assert_true(got(client[0], "x-should-retry: false\r\n"));
         assert_int_equal(machines[0].chats, 0);
         end_play();
     }
@@ -800,6 +801,14 @@ static void an_old_answer_stands_in_when_no_node_can(void **state)
         world_elapse(SECOND(5));
         assert_int_equal(status_of(client[1]), 200);
         assert_true(got(client[1], "; hit; ttl=-"));
+        assert_true(got(client[1], "; detail=stale-if-error\r\n"));
+        client[3] = ask_with("/api/chat", "Cache-Control: no-cache\r\n", body);
+        client[4] = ask_with("/api/chat", "Cache-Control: max-age=60\r\n", body);
+        client[5] = ask_with("/api/chat", "Cache-Control: max-age=600\r\n", body);
+        world_elapse(SECOND(5));
+        assert_int_equal(status_of(client[3]), 503);
+        assert_int_equal(status_of(client[4]), 503);
+        assert_int_equal(status_of(client[5]), 200);
         assert_true(got_whole(client[1]));
         if (stream)
             assert_got_all(client[1]);
