@@ -1,9 +1,9 @@
 /* Request bodies: gathered whole before a node is chosen, because the model's name is in them and a retry needs them
  * again.
  *
- * Bodies above 16 KiB count towards limits.bodies, for all workers together; smaller ones are bounded by the number of
- * connections. zstd bodies of /v1 routes (coding agents send them) are unpacked at once when small, else on a lane, so
- * that no worker stands still. */
+ * Bodies above 16 KiB count towards limits.bodies and memory.limit, for all workers together; smaller ones are bounded
+ * by the number of connections. zstd bodies of /v1 routes (coding agents send them) are unpacked at once when small,
+ * else on a lane, so that no worker stands still. */
 #include "gateway/gateway_private.h"
 #include <stdlib.h>
 #include <zstd.h>
@@ -20,7 +20,7 @@ static enum fail count_in(struct exchange *x, size_t n)
 
     before = atomic_fetch_add_explicit(&g->bodies, n, memory_order_relaxed);
     x->in.counted += n;
-    return before + n > x->settings->bodies_max ? FAIL_bodies_full : OK;
+    return before + n > memory_bodies_most(x->settings) ? FAIL_bodies_full : OK;
 }
 
 /* What has arrived counts, not what was promised: or a few clients that promise much and send nothing would keep all

@@ -25,6 +25,11 @@ size_t memory_limit(const struct gateway *g)
     return atomic_load(&g->settings)->memory_limit;
 }
 
+size_t memory_bodies_most(const struct gateway_settings *s)
+{
+    return MIN(s->bodies_max, s->memory_limit / 8 * 7);
+}
+
 /* ---- giving back ------------------------------------------------------------------------------------------------- */
 
 static void give_back(struct job *j)

@@ -28,5 +28,8 @@ bool memory_takes_body(struct gateway *g, size_t n);
 void memory_arrived(struct gateway *g, size_t n);
 /* No booking: is there room for large bodies at all? */
 bool memory_is_good(const struct gateway *g);
+/* How much all bodies together may take: limits.bodies, and never so much that nothing else has room. */
+struct gateway_settings;
+size_t memory_bodies_most(const struct gateway_settings *s);
 /* memory.limit in force. */
 size_t memory_limit(const struct gateway *g);

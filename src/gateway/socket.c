@@ -431,7 +431,7 @@ static bool may_hold(void *arg, size_t bytes)
     struct worker *w = s->client->worker;
 
     count(s, bytes);
-    return atomic_load_explicit(&w->gateway->bodies, memory_order_relaxed) <= worker_settings(w)->bodies_max;
+    return atomic_load_explicit(&w->gateway->bodies, memory_order_relaxed) <= memory_bodies_most(worker_settings(w));
 }
 
 static void message(void *arg, struct buf *text)

@@ -245,6 +245,30 @@ static void a_body_without_a_length_is_refused_when_it_grows_large(void **state)
     }
 }
 
+/* Not one of them is large, and limits.bodies would let them all in. */
+static void many_small_bodies_leave_room_for_the_rest(void **state)
+{
+    static char half[KIB(900)];
+    memset(half, ' ', sizeof half);
+    for (uint64_t seed = 1; seed <= SEEDS; seed++) {
+        unsigned refused = 0;
+        begin_play(seed);
+        atomic_load(&gate->settings)->memory_limit = MIB(16);
+        for (unsigned i = 0; i < 20; i++)
+            peer_send(promises("/api/chat", MIB(1)), (struct str){ half, sizeof half });
+        world_elapse(MSEC(200));
+        for (unsigned i = 0; i < clients; i++)
+            if (got_whole(client[i])) {
+                assert_int_equal(status_of(client[i]), 503);
+                assert_true(got(client[i], "\r\nRetry-After: ") && strstr(got_text, "memory.limit"));
+                refused++;
+            }
+        assert_in_range(refused, 4, 6); /* 14 MiB of 900 KiB each */
+        atomic_load(&gate->settings)->memory_limit = LIMIT;
+        end_play();
+    }
+}
+
 /* One slot: the second waits. Who waits when memory runs short is served all the same; who comes then is not let in. */
 static void the_queue_shuts_at_92_and_loses_nobody(void **state)
 {
@@ -297,6 +321,7 @@ int main(void)
         cmocka_unit_test(large_bodies_are_refused_at_85_in_the_clients_words),
         cmocka_unit_test(what_is_promised_must_fit),
         cmocka_unit_test(a_body_without_a_length_is_refused_when_it_grows_large),
+        cmocka_unit_test(many_small_bodies_leave_room_for_the_rest),
         cmocka_unit_test(the_queue_shuts_at_92_and_loses_nobody),
         cmocka_unit_test(a_machine_that_is_nearly_out_of_memory_counts),
     };
