@@ -163,18 +163,17 @@ static inline const char *models_body(char *into, size_t room, const char *names
     return into;
 }
 
-/* All loads and unloads that are under way end; good ones show in ps. */
+/* All loads and unloads that are under way end, not well on a machine that fails; good ones show in ps. */
 static inline void world_tasks_end(struct world *w, enum fail why, const char *text)
 {
     while (w->tasks) {
         struct task_order o = w->task[--w->tasks];
         struct machine *m = machine_of(w, o.node->url.host);
-        if (m && !why && o.loads)
-            models_body(m->ps, sizeof m->ps, o.spelled.p);
-        else if (m && !why)
-            models_body(m->ps, sizeof m->ps, "");
+        enum fail f = m && !why ? m->fails : why;
+        if (m && !f)
+            models_body(m->ps, sizeof m->ps, o.loads ? o.spelled.p : "");
         orders_init(&w->out);
-        fleet_task_done(w->f, &o, why, str_of(text), 0, w->now, &w->out);
+        fleet_task_done(w->f, &o, f, str_of(text), 0, w->now, &w->out);
         carry_out(w);
     }
 }

@@ -100,7 +100,7 @@ static void fill_ticket(struct chaos *c, struct ticket *t)
     if (roll(c, 6) == 0)
         t->pin_id = 1 + roll(c, 8);
     if (roll(c, 4) == 0)
-        t->tried[t->tried_n++] = 1 + roll(c, 8);
+        t->tried[t->tried_n++] = 1 + roll(c, (unsigned)MIN(c->w->f->last_id, 8u)); /* nobody has tried one to come */
 }
 
 static void ask(struct chaos *c, unsigned i)
