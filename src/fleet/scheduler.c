@@ -109,10 +109,26 @@ static void forget_residents(struct scheduler *s, uint32_t node, double now)
     }
 }
 
-/* The number has gone to another machine. */
-static void forget_machine(struct scheduler *s, uint32_t node, double now)
+struct pinned {
+    uint32_t node;
+    double now;
+    struct scheduler_orders *out;
+};
+
+static bool refuse_if_pinned(struct scheduler *s, uint32_t job, void *arg)
+{
+    const struct pinned *p = arg;
+    if (s->job[job].pin == p->node)
+        dispatch_refuse(s, job, FAIL_node_unknown, p->now, p->out);
+    return orders_room(p->out);
+}
+
+/* The number has gone to another machine, which those that wait for this one do not mean. */
+static void forget_machine(struct scheduler *s, uint32_t node, double now, struct scheduler_orders *out)
 {
     struct machine *m = &s->machine[node];
+    if (s->limited)
+        queue_each(s, refuse_if_pinned, &(struct pinned){ node, now, out });
     forget_residents(s, node, now);
     for (uint32_t i = 0; i < s->models; i++)
         if (s->model[i].known)
@@ -130,7 +146,7 @@ void scheduler_node(struct scheduler *s, uint32_t node, const struct scheduler_n
     room_use_node(s, node);
     struct machine *m = &s->machine[node];
     if (m->id && m->id != is->id)
-        forget_machine(s, node, now);
+        forget_machine(s, node, now, out);
     bool came_up = is->up && !m->up;
     m->up = is->up, m->draining = is->draining;
     m->slots = is->slots, m->held_max = is->held, m->vram = is->vram, s->labels[node] = is->labels;

@@ -447,6 +447,25 @@ static void hope_is_lost_for_one_whose_only_node_goes(void **state)
     fleet_end();
 }
 
+static void one_that_waits_for_a_machine_is_not_given_its_successor(void **state)
+{
+    cold_fleet(2, 1, 1, 0);
+    scheduler_note(fleet, 1, 0, true, at(1), &orders);
+    uint64_t busy = ask(0, 100, 2);
+    struct scheduler_ask pinned = usual_ask(0, 100);
+    struct scheduler_node successor = usual_node(1, 1);
+    pinned.pin = 1;
+    ask_with(&pinned, 3);
+    successor.id = 99;
+    scheduler_orders_init(&orders);
+    scheduler_node(fleet, 1, &successor, at(10), &orders);
+    assert_int_equal(count_of(ORDER_REFUSE), 1);
+    assert_int_equal(ordered(ORDER_REFUSE, 0)->why, FAIL_node_unknown);
+    assert_int_equal(scheduler_waiting(fleet, 0), 0);
+    end(busy, 11);
+    scheduler_free(&fleet);
+}
+
 static void a_pinned_one_gets_its_place_from_a_busy_model(void **state)
 {
     cold_fleet(2, 2, 1, 1);
@@ -520,6 +539,7 @@ int main(void)
         cmocka_unit_test(hope_is_lost_when_no_node_could_load_it),
         cmocka_unit_test(a_pinned_one_loads_nowhere_else),
         cmocka_unit_test(hope_is_lost_for_one_whose_only_node_goes),
+        cmocka_unit_test(one_that_waits_for_a_machine_is_not_given_its_successor),
         cmocka_unit_test(a_pinned_one_gets_its_place_from_a_busy_model),
         cmocka_unit_test(those_who_wait_are_refused_together),
     };
