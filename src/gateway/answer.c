@@ -9,7 +9,7 @@ enum step answer(struct exchange *x, int status, struct str content_type, struct
     x->out.content_type = content_type;
     x->out.length = (int64_t)body.n;
     x->out.complete = true;
-    x->tally.first = x->tally.last = worker_now(x->worker);
+    x->tally.first = x->tally.last = worker_clock(x->worker);
     x->tally.bytes_out += body.n;
     x->sink->head(x);
     x->sink->push(x, body, true);

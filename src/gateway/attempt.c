@@ -32,7 +32,7 @@ static void end_lease(struct exchange *x, enum fail why, bool client_left)
     if (!x->ticket.lease.node)
         return;
     if (!why && x->ticket.embeds && x->up.sent)
-        hedge_learn(&x->worker->hedge, x->ticket.model_hash, worker_now(x->worker) - x->up.sent);
+        hedge_learn(&x->worker->hedge, x->ticket.model_hash, MAX(0, worker_now(x->worker) - x->up.sent));
     if (x->owner_kind == OWNER_FLEET) { /* a probe names its node itself, by a pin, and tells the fleet what it saw */
         x->ticket.lease.node = NULL;
         return;
@@ -151,7 +151,7 @@ static enum step send_request(struct exchange *x)
 
     if (!head.p)
         return failed(x, FAIL_no_memory);
-    x->up.sent = worker_now(x->worker);
+    x->up.sent = worker_clock(x->worker);
     x->up.conn->state = NODE_CONN_SENT;
     expect_answer(x);
     if (conn_write(&x->up.conn->conn, v, x->up.body.n ? 2 : 1, LASTING))

@@ -1,5 +1,5 @@
 /* The record is made once, at the exit, from what the stages left in their sections; nothing is measured here but the
- * end. */
+ * end. Of an answer of our own that is its first byte: what made it ran within one turn. */
 #include "gateway/finish.h"
 #include "gateway/gateway_private.h"
 
@@ -14,7 +14,7 @@ static void put_times(const struct exchange *x, struct record *r)
 {
     nsec connected = x->up.sent ? x->up.sent : worker_now(x->worker);
 
-    r->total_us = micros(x->in.at, worker_now(x->worker));
+    r->total_us = micros(x->in.at, MAX(worker_now(x->worker), x->tally.first));
     r->queued_us = micros(1, x->tally.queued + 1);
     r->connect_us = x->up.connect_ns ? micros(1, x->up.connect_ns + 1) : 0;
     r->node_us = micros(connected, x->up.first_byte);
@@ -109,6 +109,12 @@ static void put_trace(const struct exchange *x, struct record *r)
 
 /* ---- the exit ---------------------------------------------------------------------------------------------------- */
 
+/* Whoever leaves in the middle has been denied nothing. */
+static bool broke_off(const struct exchange *x)
+{
+    return x->out.head_sent && x->out.stream && x->tally.why && x->tally.why != FAIL_client_gone;
+}
+
 void finish_record(struct exchange *x)
 {
     struct gateway *g = x->worker->gateway;
@@ -128,7 +134,7 @@ void finish_record(struct exchange *x)
         .simulated = x->up.simulated,
         .retried = x->up.attempts > 1,
         .continued = x->again.n > 0,
-        .in_band_error = x->up.failed_in_band || (x->out.head_sent && x->tally.why && x->out.stream),
+        .in_band_error = x->up.failed_in_band || broke_off(x),
     };
 
     if (!r.status)

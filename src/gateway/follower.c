@@ -323,7 +323,7 @@ static void push(struct exchange *x, struct str bytes, bool last)
 {
     x->tally.last = worker_now(x->worker);
     if (!x->tally.first)
-        x->tally.first = x->tally.last;
+        x->tally.first = worker_clock(x->worker);
     x->tally.bytes_out += bytes.n;
     x->out.complete |= last;
     x->sink->push(x, bytes, last);

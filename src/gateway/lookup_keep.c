@@ -119,7 +119,7 @@ static double work_of(const struct exchange *x)
     int64_t total = x->up.figures.total;
 
     if (total <= 0)
-        total = x->up.sent ? worker_now(x->worker) - x->up.sent : 0;
+        total = x->up.sent ? MAX(0, worker_now(x->worker) - x->up.sent) : 0;
     return (double)total / 1e9;
 }
 

@@ -56,9 +56,9 @@ static void push_on(struct exchange *x, struct str bytes, bool last)
         exchange_wake(x, STEP_NEXT);
     x->tally.last = worker_now(x->worker);
     if (!x->tally.first) {
-        x->tally.first = x->tally.last;
+        x->tally.first = worker_clock(x->worker);
         if (x->ticket.lease.learns && x->up.form != FORM_WHOLE)
-            fleet_first(x->worker->gateway->fleet, &x->ticket.lease, x->tally.first);
+            fleet_first(x->worker->gateway->fleet, &x->ticket.lease, x->tally.last);
     }
     x->tally.bytes_out += bytes.n;
     if (last)

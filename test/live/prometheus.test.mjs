@@ -77,6 +77,12 @@ describe('metrics and alerts, as others see them', () => {
             const check = spawnSync('promtool', ['check', 'metrics'], { input: page.text, encoding: 'utf8' });
             assert.equal(check.status, 0, check.stdout + check.stderr);
             assert.equal((check.stdout + check.stderr).trim(), '');
+            // What the gateway does itself takes less than a turn of its loop, and is measured nevertheless.
+            const sum = (name) => Number(page.text.split('\n').find((line) => line.startsWith(name)).split(' ').at(-1));
+            await ask(`${f.url}/api/nodes`);
+            const later = (await ask(`${f.url}/metrics`)).text.match(/request_duration_seconds_sum\{route="nodes"\} (\S+)/)[1];
+            assert.ok(Number(later) > 0, `an answer of its own took ${later} s`);
+            assert.ok(sum('ollamamax_added_seconds_sum') > 0, 'no time was added');
         } finally {
             await f.stop();
         }
