@@ -268,6 +268,24 @@ static bool is_unknown(const struct alert_rule *r, struct text *why)
     return false;
 }
 
+static bool has_label(const struct alert_rule *r, struct str label, struct text *why)
+{
+    if (!label.n || metrics_have_label(str_of(r->metric), label))
+        return true;
+    text_printf(why, "rule %s: %s has no label %.*s; docs/metrics.md lists those that it has", r->name, r->metric,
+                STR_ARG(label));
+    return false;
+}
+
+static bool has_labels(const struct alert_rule *r, struct text *why)
+{
+    bool good =
+        has_label(r, *r->node ? STR("node") : STR_NONE, why) && has_label(r, *r->model ? STR("model") : STR_NONE, why);
+    for (unsigned i = 0; good && i < r->wheres; i++)
+        good = has_label(r, str_of(r->where[i].name), why);
+    return good;
+}
+
 /* Series of the history and signals are told by themselves; any other is looked for on the page of metrics. */
 static bool find_value(struct alert_rule *r, struct text *why)
 {
@@ -283,6 +301,27 @@ static bool find_value(struct alert_rule *r, struct text *why)
         return is_unknown(r, why);
     *put_str(r->metric, name) = 0;
     snprintf(r->value, sizeof r->value, "rule %.*s", NAME_MOST, r->name);
+    return has_labels(r, why);
+}
+
+/* What is in braces is filled in when it is told: a slip would be seen in the message that matters. */
+static bool check_message(const struct alert_rule *r, struct text *why)
+{
+    static const struct str known[] = { STR("value"), STR("threshold"), STR("node"), STR("model"), STR("detail") };
+    struct str rest = str_of(r->message);
+    for (ssize_t at; (at = str_chr(rest, '{')) >= 0;) {
+        rest = str_drop(rest, (size_t)at + 1);
+        bool ends = str_chr(rest, '}') >= 0, found = false;
+        struct str name = str_cut(&rest, '}');
+        for (size_t i = 0; i < ARRAY_LEN(known); i++)
+            found |= ends && str_eq(name, known[i]);
+        if (!found) {
+            text_printf(why,
+                        "rule %s: message has {%.*s%s; there are {value}, {threshold}, {node}, {model} and {detail}",
+                        r->name, STR_ARG(name), ends ? "}" : "");
+            return false;
+        }
+    }
     return true;
 }
 
@@ -306,7 +345,7 @@ bool alert_text_whole(struct alert_rule *r, struct text *why)
     if (!*r->message) /* before the metric's name is replaced */
         snprintf(r->message, sizeof r->message, "%s%s is {value}, %s {threshold}", r->value,
                  r->rate ? " per second" : "", r->compare == ALERT_ABOVE ? "above" : "below");
-    return is_free_name(r, why) && find_value(r, why) && check_clear(r, why);
+    return is_free_name(r, why) && find_value(r, why) && check_clear(r, why) && check_message(r, why);
 }
 
 /* Up to the next comma outside of braces. */

@@ -67,6 +67,9 @@ static void a_rule_over_a_metric(void **state)
     assert_true(r.compare == ALERT_BELOW);
     assert_string_equal(r.message, "node {node} is away");
     assert_string_equal(good("name=q,when=queue_wait_seconds_count>5").metric, "queue_wait_seconds_count");
+    good("name=q,when=queue_wait_seconds_sum{model=\"m\"}>5");
+    good("name=q,when=tokens_total{type=\"output\",node=\"n\"}>5");
+    good("name=q,when=request_duration_seconds_sum{route=\"chat\"}>5");
 }
 
 static void what_is_wrong_is_said(void **state)
@@ -89,6 +92,12 @@ static void what_is_wrong_is_said(void **state)
     bad("name=a,when=queue>5,mesage=x", "did you mean message?");
     bad("name=a,when=queue>5,labels=team", "name:value");
     bad("name=node_down,when=queue>5", "built in");
+    bad("name=a,when=requests_total{cod=\"500\"}>5", "requests_total has no label cod;");
+    bad("name=a,when=tokens_total{type=\"input\",kind=\"x\"}>5", "tokens_total has no label kind;");
+    bad("name=a,when=queue_requests{node=\"n\"}>5", "queue_requests has no label node;");
+    bad("name=a,when=queue_wait_seconds_sum{route=\"chat\"}>5", "has no label route;");
+    bad("name=a,when=queue>5,message={nod} waits", "message has {nod}; there are {value}");
+    bad("name=a,when=queue>5,message=it is {value", "message has {value; there are");
 }
 
 int main(void)

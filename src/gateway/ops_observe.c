@@ -116,6 +116,28 @@ enum step ops_alerts_test(struct exchange *x)
     return STEP_WAIT;
 }
 
+struct name_sought {
+    struct str name;
+    bool found;
+};
+
+static void compare_rule(struct str name, unsigned firing, void *arg)
+{
+    struct name_sought *sought = arg;
+
+    (void)firing;
+    sought->found |= str_eq(name, sought->name);
+}
+
+/* A slip in a name would silence nothing, and be found out at night. */
+static bool names_a_rule(struct exchange *x, const struct alert_silence *s)
+{
+    struct name_sought sought = { .name = str_of(s->name), .found = !*s->name };
+
+    alerts_each_rule(lookout_alerts(lookout_of(x)), compare_rule, &sought);
+    return sought.found;
+}
+
 enum step ops_silences(struct exchange *x)
 {
     struct alert_silence s;
@@ -124,6 +146,10 @@ enum step ops_silences(struct exchange *x)
     const char *why = NULL;
     enum fail f = alert_silence_read(&s, x->in.body, loop_wall(x->worker->loop), &why);
 
+    if (!f && !names_a_rule(x, &s)) {
+        f = FAIL_bad_value;
+        why = "there is no alert rule of that name; docs/metrics.md lists those that are built in";
+    }
     if (!f && alerts_silence(lookout_alerts(lookout_of(x)), &s)) {
         f = FAIL_bad_value;
         why = "there are too many silences; end some";

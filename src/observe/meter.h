@@ -66,6 +66,8 @@ void metrics_sample(struct metrics_page *p, enum meter_family f, const struct me
 void metrics_end(struct metrics_page *p);
 /* Is it the name of a number on the page (without prefix; of a histogram its _sum and _count)? */
 bool metrics_know(struct str name);
+/* Do its samples carry that label? */
+bool metrics_have_label(struct str name, struct str label);
 void metrics_names(void (*visit)(struct str name, void *arg), void *arg);
 
 /* Rooms with rows of their own add themselves, embedded, at start, and take themselves off before what they show goes.

@@ -279,7 +279,7 @@ nsec metrics_quantile(struct meter *const *meters, unsigned n, enum meter_family
 
 static const struct metric counters[COUNT_COUNT] = {
 #define METRIC_COUNTER(id, metric_name, metric_unit, metric_help)                                                      \
-    [COUNT_##id] = { STR(metric_name), STR(metric_unit), STR(metric_help), TYPE_COUNTER },
+    [COUNT_##id] = { STR(metric_name), STR(metric_unit), STR(metric_help), TYPE_COUNTER, STR_NONE },
 #include "observe/metric.def"
 };
 
@@ -372,4 +372,30 @@ bool metrics_know(struct str name)
     struct wanted_name w = { name, false };
     metrics_names(compare_name, &w);
     return w.found;
+}
+
+static const struct metric *metric_named(struct str name)
+{
+    struct str stem = str_ends(name, STR("_sum"))     ? str_take(name, name.n - 4)
+                      : str_ends(name, STR("_count")) ? str_take(name, name.n - 6)
+                                                      : name;
+    for (int f = 0; f < FAMILY_COUNT; f++) {
+        const struct metric *m = metric_of((enum meter_family)f);
+        if (str_eq(m->name, m->type == TYPE_HISTOGRAM ? stem : name))
+            return m;
+    }
+    return NULL;
+}
+
+/* "model, type (input, output)": the first word of each. */
+bool metrics_have_label(struct str name, struct str label)
+{
+    const struct metric *m = metric_named(name);
+    struct str list = m ? m->labels : STR_NONE;
+    while (list.n) {
+        struct str one = str_trim_blank(str_cut(&list, ','));
+        if (str_eq_nocase(str_cut(&one, ' '), label))
+            return true;
+    }
+    return false;
 }

@@ -19,9 +19,9 @@
 
 static const struct metric families[FAMILY_COUNT] = {
 #define METRIC_FAMILY(id, metric_name, metric_type, metric_unit, labels, metric_help)                                  \
-    [FAMILY_##id] = { STR(metric_name), STR(metric_unit), STR(metric_help), TYPE_##metric_type },
+    [FAMILY_##id] = { STR(metric_name), STR(metric_unit), STR(metric_help), TYPE_##metric_type, STR(labels) },
 #define METRIC_HISTOGRAM(id, metric_name, by, bounds, metric_help)                                                     \
-    [FAMILY_##id] = { STR(metric_name), STR("seconds"), STR(metric_help), TYPE_HISTOGRAM },
+    [FAMILY_##id] = { STR(metric_name), STR("seconds"), STR(metric_help), TYPE_HISTOGRAM, STR(#by) },
 #include "observe/metric.def"
 };
 static const struct str types[] = {

@@ -8,6 +8,7 @@ enum metric_type { TYPE_COUNTER, TYPE_GAUGE, TYPE_HISTOGRAM };
 struct metric {
     struct str name, unit, help; /* without the prefix; counters with _total */
     enum metric_type type;
+    struct str labels; /* as observe/metric.def says them; of a histogram what it is by */
 };
 const struct metric *metric_of(enum meter_family f);
 void metric_head(struct metrics_page *p, const struct metric *m);
