@@ -26,9 +26,10 @@ static int command_help(const struct command *c)
 {
     struct text t = { 0 };
     text_printf(&t, "ollamamax %s %s\n\n%s.\n", c->name, c->args, c->says ? c->says : "For those who work on it");
-    if (c->takes_settings) {
-        text_putc(&t, '\n');
-        settings_help(&t);
+    if (c->flags) {
+        text_printf(&t, "\n%s", c->flags);
+        if (!*c->flags)
+            settings_help(&t);
     }
     return cli_print(&t);
 }

@@ -6,7 +6,7 @@ enum { CLI_GOOD, CLI_FAILED, CLI_MISUSED }; /* exit codes */
 struct command {
     const char *name, *args, *says;    /* NULL says: not shown in the short help */
     int (*run)(int argc, char **argv); /* words after the command; returns an exit code */
-    bool takes_settings;               /* its --help lists them */
+    const char *flags;                 /* for its --help, a line each; "": the settings; NULL: there are none */
 };
 /* Runs what argv asks for; the table ends with a row without a name. */
 int cli_run(const struct command *commands, int argc, char **argv);

@@ -20,10 +20,11 @@ static int run_it(int argc, char **argv)
     return 7;
 }
 static const struct command commands[] = {
-    {"serve",    "[FLAGS]", "the gateway", run_it, true },
-    { "version", "",        "the version", run_it, false},
-    { "secret",  "",        NULL,          run_it, false},
-    { NULL,      NULL,      NULL,          NULL,   false},
+    {"serve",    "[FLAGS]", "the gateway", run_it, ""                              },
+    { "version", "",        "the version", run_it, NULL                            },
+    { "top",     "",        "at a glance", run_it, "  --once   a flag of its own\n"},
+    { "secret",  "",        NULL,          run_it, NULL                            },
+    { NULL,      NULL,      NULL,          NULL,   NULL                            },
 };
 
 /* Runs these words; what went to stdout and stderr together is in `said`. */
@@ -86,6 +87,9 @@ static void each_command_has_help(void **state)
     expect_said("--node NODE");
     assert_int_equal(type("help", "version"), CLI_GOOD);
     expect_said("the version");
+    assert_null(strstr(said, "--node"));
+    assert_int_equal(type("top", "--once", "--help"), CLI_GOOD);
+    expect_said("at a glance.\n\n  --once   a flag of its own\n");
     assert_null(strstr(said, "--node"));
     assert_int_equal(type("help", "versoin"), CLI_MISUSED);
     expect_said("did you mean version?");

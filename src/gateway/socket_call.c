@@ -413,7 +413,8 @@ void call_begin(struct socket *s, const struct call_wish *wish)
     struct call *c = f ? NULL : call_new(s, wish->id);
 
     if (!c) {
-        socket_error(s, wish->id, f ? f : FAIL_no_memory, STR_NONE);
+        socket_error(s, wish->id, f ? f : FAIL_no_memory,
+                     f == FAIL_conflict ? STR("an inference with this id is under way") : STR_NONE);
         return;
     }
     f = describe(s, c->x, wish);

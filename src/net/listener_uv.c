@@ -123,7 +123,7 @@ static enum fail listen_failure(int error)
     switch (error) {
     case EADDRINUSE: return FAIL_address_in_use;
     case EACCES:
-    case EPERM: return FAIL_forbidden;
+    case EPERM: return FAIL_port_denied;
     case EMFILE:
     case ENFILE: return FAIL_no_descriptors;
     case ENOMEM:

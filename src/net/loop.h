@@ -89,7 +89,7 @@ struct listener {
     void *arg;
     struct str refusal; /* for those who come when descriptors are out; lent for as long as it listens; may be empty */
 };
-/* FAIL_address_in_use, FAIL_forbidden (port), FAIL_no_descriptors, FAIL_no_memory, FAIL_io_error. The caller has set
+/* FAIL_address_in_use, FAIL_port_denied (port), FAIL_no_descriptors, FAIL_no_memory, FAIL_io_error. The caller has set
  * `accepted` (and `arg`) and may close the listener inside it. *bound is filled in (port 0 asks the system for one).
  * When descriptors are out, or nearly (one in 32 is left for other uses), who comes gets `refusal` and is closed
  * (`accepted` with handle -1 lets the owner count it); where not even that works the listener pauses for 100 ms: it

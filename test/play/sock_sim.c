@@ -169,7 +169,7 @@ static void listener_resumes(struct event *e)
 enum fail listener_open(struct loop *l, struct listener *ln, const struct addr *at, struct addr *bound)
 {
     if (addr_port(at) != 0 && addr_port(at) < 1024)
-        return FAIL_forbidden;
+        return FAIL_port_denied;
     if (!descriptor_take())
         return FAIL_no_descriptors;
     struct watch *w = watch_new(l);

@@ -200,7 +200,8 @@ static void two_at_once_keep_apart(void **state)
         machines[0].work = NULL;
         tell(p, "{\"type\":\"inference\",\"id\":2," CHAT "}");
         tell(p, "{\"type\":\"inference\",\"id\":1," CHAT "}");
-        assert_true(next_has(p, "\"id\":1,\"status\":409,\"code\":\"conflict\""));
+        assert_true(next_has(
+            p, "\"id\":1,\"status\":409,\"code\":\"conflict\",\"error\":\"an inference with this id is under way\""));
         await_work(&machines[0]);
         streams(&machines[0]);
         one_more(&machines[0], "second", true);

@@ -463,7 +463,7 @@ static void an_address_is_taken_once(void **state)
     begin(1);
     open_gate(keep_handle);
     assert_int_equal(listener_open(loops[1], &again, &at_gate, &bound), FAIL_address_in_use);
-    assert_int_equal(listener_open(loops[1], &again, &low, &bound), FAIL_forbidden);
+    assert_int_equal(listener_open(loops[1], &again, &low, &bound), FAIL_port_denied);
     assert_int_equal(listener_open(loops[1], &again, &any, &bound), OK);
     assert_true(addr_port(&bound) >= 1024);
     assert_int_equal(world_descriptors_used(), 2);
