@@ -151,6 +151,18 @@ static void put_decision(const struct top_view *v, struct arena *a, struct json 
     text_free(&why);
 }
 
+static void put_next(const struct top_view *v, struct arena *a, struct json next, struct text *t)
+{
+    struct text says = { 0 };
+    if (next.kind == JSON_NULL)
+        text_put(&says, STR("none that could take it had the model loaded"));
+    else if (next.kind == JSON_OBJECT)
+        text_printf(&says, "%.*s, in %.3gs", STR_ARG(word(a, next, "node")), number(next, "eta_s"));
+    if (text_str(&says).n)
+        put_fact(v, "next best", text_str(&says), t);
+    text_free(&says);
+}
+
 static void put_attempts(const struct top_view *v, struct arena *a, struct json list, struct text *t)
 {
     for (struct json_walk w = json_walk(list); json_next(&w);) {
@@ -187,6 +199,7 @@ void top_inside_request(const struct top_view *v, struct json record, struct tex
         put_fact(v, first[i], word(&a, record, first[i]), t);
     put_fact(v, "status", top_count(&a, number(record, "status")), t);
     put_decision(v, &a, json_get(record, STR("decision")), t);
+    put_next(v, &a, json_get(json_get(record, STR("decision")), STR("next")), t);
     put_attempts(v, &a, json_get(record, STR("attempts")), t);
     for (size_t i = 0; i < ARRAY_LEN(stages); i++)
         put_stage(v, &a, stages[i].name, number(of, stages[i].key), number(of, "total_ms"), t);

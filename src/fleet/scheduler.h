@@ -86,6 +86,8 @@ struct scheduler_order {
     uint32_t retry_after_s;
     uint32_t matched_tokens; /* of the prompt, expected in the node's cache */
     struct scheduler_terms terms;
+    uint32_t next; /* of a grant by eta: who came second; NONE: no other could have taken it, free or busy */
+    struct scheduler_terms next_terms;
 };
 #define SCHEDULER_ORDERS 64
 struct scheduler_orders {

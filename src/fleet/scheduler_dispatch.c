@@ -20,7 +20,7 @@ struct scheduler_order *orders_add(struct scheduler_orders *out, enum scheduler_
 {
     assume(out->n < SCHEDULER_ORDERS);
     struct scheduler_order *o = &out->order[out->n++];
-    *o = (struct scheduler_order){ .verb = verb, .node = NONE, .model = NONE };
+    *o = (struct scheduler_order){ .verb = verb, .node = NONE, .model = NONE, .next = NONE };
     return o;
 }
 
@@ -31,6 +31,9 @@ void dispatch_grant(struct scheduler *s, uint32_t job, uint32_t node, double now
     o->node = node, o->model = j->model, o->ticket = ticket_of(s, job), o->owner = j->owner;
     o->terms = eta_terms(s, j, node, now);
     o->terms.candidates = s->candidates;
+    o->next = policy_of(s, j->model) == SCHEDULER_eta ? eta_next(s, node) : NONE;
+    if (o->next != NONE)
+        o->next_terms = eta_terms(s, j, o->next, now);
     if (j->state == JOB_WAITS)
         queue_remove(s, job);
     s->floor = fmax(s->floor, s->tenant[j->tenant].counter);

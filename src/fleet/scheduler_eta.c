@@ -152,6 +152,24 @@ struct scheduler_terms eta_terms(const struct scheduler *s, const struct job *j,
     return t;
 }
 
+uint32_t eta_next(struct scheduler *s, uint32_t chosen)
+{
+    const lanes *t = (const lanes *)s->t;
+    lanes best = all(INFINITY);
+    masks at = { 0 };
+    uint32_t next = NONE;
+    s->t[chosen] = INFINITY;
+    for (int32_t i = 0; i < (int32_t)(s->width / LANES); i++) {
+        masks less = t[i] < best, here = { i, i, i, i };
+        best = choose(less, t[i], best);
+        at = (less & here) | (~less & at);
+    }
+    for (uint32_t k = 0; k < LANES; k++)
+        if (best[k] < INFINITY && (next == NONE || best[k] < s->t[next]))
+            next = (uint32_t)at[k] * LANES + k;
+    return next;
+}
+
 /* ---- the choice -------------------------------------------------------------------------------------------------- */
 
 static int32_t fewest_among(const struct scheduler *s, float upto)

@@ -220,6 +220,8 @@ static void an_explanation_has_the_terms(void **state)
     assert_true(shown[1].terms.total > 1e30f);
     ask_with(&a, 1);
     assert_int_equal(granted_node(), would.node);
+    assert_int_equal(orders.order[0].next, 2 - would.node); /* of 0 and 2: 1 was tried */
+    assert_float_equal(orders.order[0].next_terms.total, shown[2 - would.node].terms.total, 1e-5);
     explain(&a, 1);
     assert_true(shown[would.node].terms.slot > 0 && shown[would.node].terms.total < 1e30f);
     assert_int_equal(shown[would.node].excluded, EXCLUDED_FULL);

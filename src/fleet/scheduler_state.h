@@ -305,6 +305,8 @@ static inline bool policy_may(const struct scheduler *s, const struct job *j, ui
 uint32_t policy_would(struct scheduler *s, const struct job *j, double now, uint32_t *out_wait_for);
 /* s->t for every node. */
 void eta_score(struct scheduler *s, const struct job *j, double now);
+/* The best of those that were just scored for a choice, but for the one chosen; NONE: there is no other. */
+uint32_t eta_next(struct scheduler *s, uint32_t chosen);
 struct scheduler_terms eta_terms(const struct scheduler *s, const struct job *j, uint32_t node, double now);
 double rendezvous_weight(const struct scheduler *s, const struct job *j, uint32_t node);
 void ewma_learn(struct scheduler *s, uint32_t node, double latency, double now);

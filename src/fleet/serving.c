@@ -13,6 +13,17 @@
 
 /* ---- decisions --------------------------------------------------------------------------------------------------- */
 
+static struct decision_next second(const struct fleet *f, const struct scheduler_order *o)
+{
+    struct decision_next next = { .total = o->next_terms.total,
+                                  .slot = o->next_terms.slot,
+                                  .prefill = o->next_terms.prefill,
+                                  .decode = o->next_terms.decode,
+                                  .penalty = o->next_terms.penalty };
+    *put_str(next.node, str_take(f->node[o->next]->name, sizeof next.node - 1)) = 0;
+    return next;
+}
+
 static void grant(struct fleet *f, struct ticket *t, const struct scheduler_order *o, nsec now)
 {
     struct node *n = f->node[o->node];
@@ -28,6 +39,8 @@ static void grant(struct fleet *f, struct ticket *t, const struct scheduler_orde
                                      .penalty = o->terms.penalty,
                                      .candidates = o->terms.candidates,
                                      .inflight = n->inflight };
+    if (o->next != SCHEDULER_NONE)
+        t->decision.next = second(f, o);
     t->lease = (struct lease){ .node = n,
                                .addr = n->addr[n->addr_next],
                                .model = t->model_hash,

@@ -25,11 +25,16 @@ struct lease {
     uint32_t matched;  /* tokens of the prompt that are expected in the node's cache */
 };
 /* The terms that decided, weighted, in seconds; and for policies other than eta only how many could have served. */
+struct decision_next { /* who came second, by eta: why not there */
+    char node[32];     /* NUL-terminated, cut off; empty: no other node could have taken it */
+    float total, slot, prefill, decode, penalty;
+};
 struct decision {
     const char *by;
     float total, slot, load, prefill, decode, penalty;
     uint32_t candidates, inflight;
     bool hedged; /* this node was asked because another was late */
+    struct decision_next next;
 };
 #define DECISION_TEXT 128
 /* As X-OllamaMax-Decision shows it; into at least DECISION_TEXT bytes. Returns how many. */

@@ -77,7 +77,14 @@ static void put_decision(const struct decision *d, struct request_decision *to)
                                      .candidates = d->candidates,
                                      .hedged = d->hedged };
     *put_str(to->policy, by) = 0;
+    to->next = (struct request_next){ .total = d->next.total,
+                                      .slot = d->next.slot,
+                                      .prefill = d->next.prefill,
+                                      .decode = d->next.decode,
+                                      .penalty = d->next.penalty };
+    memcpy(to->next.node, d->next.node, sizeof to->next.node);
 }
+_Static_assert(RECORD_NODE == sizeof((struct decision_next *)0)->node, "names are cut off alike");
 
 /* Whoever looks at the gateway would soon see nothing but himself: operations are not kept. */
 static void keep_request(struct exchange *x, const struct record *r)

@@ -79,6 +79,26 @@ static void put_terms(struct json_out *j, const struct request_decision *d)
     json_close(j);
 }
 
+static void put_next(struct json_out *j, const struct request_next *n)
+{
+    json_key(j, "next");
+    if (!*n->node) {
+        json_put_null(j);
+        return;
+    }
+    json_open(j, '{');
+    record_json_text(j, "node", str_of(n->node));
+    put_seconds(j, "eta_s", n->total);
+    json_key(j, "terms");
+    json_open(j, '{');
+    put_seconds(j, "slot", n->slot);
+    put_seconds(j, "prefill", n->prefill);
+    put_seconds(j, "decode", n->decode);
+    put_seconds(j, "penalty", n->penalty);
+    json_close(j);
+    json_close(j);
+}
+
 static void put_decision(struct json_out *j, const struct record *r, const struct request_decision *d)
 {
     json_key(j, "decision");
@@ -92,6 +112,8 @@ static void put_decision(struct json_out *j, const struct record *r, const struc
     if (d->total > 0) {
         put_seconds(j, "total_s", d->total);
         put_terms(j, d);
+        if (str_eq(str_of(d->policy), STR("eta")))
+            put_next(j, &d->next);
     }
     record_json_known(j, "n", d->candidates);
     if (d->hedged) {

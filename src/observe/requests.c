@@ -318,8 +318,15 @@ uint64_t requests_read(struct requests_reader *reader, requests_seen *seen, void
 
 /* --- which --- */
 
-static bool was_tried(const struct kept *k, struct str node)
+/* Of longer names a record has room for the beginning. */
+static bool is_of_model(const struct record *r, struct str model)
 {
+    return str_eq(record_text(r->model), str_take(model, sizeof r->model.text));
+}
+
+static bool was_tried(const struct kept *k, struct str name)
+{
+    struct str node = str_take(name, RECORD_NODE - 1);
     bool any = str_eq(record_text(k->record.node), node);
     for (unsigned i = 0; i < k->detail.attempts; i++)
         any |= str_eq(str_of(k->detail.attempt[i].node), node);
@@ -330,7 +337,7 @@ static bool fits_filter(const struct kept *k, const void *wanted)
 {
     const struct requests_filter *f = wanted;
     const struct record *r = &k->record;
-    return (!f->model.n || str_eq(record_text(r->model), f->model)) && (!f->node.n || was_tried(k, f->node)) &&
+    return (!f->model.n || is_of_model(r, f->model)) && (!f->node.n || was_tried(k, f->node)) &&
            r->status >= f->status_least && (!f->status_most || r->status <= f->status_most) &&
            (!f->failed || r->status >= 400 || r->in_band_error);
 }

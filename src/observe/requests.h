@@ -1,7 +1,7 @@
 /* observe/requests.h - the last 10,000 requests, each with its stages, attempts and the decision that chose its node.
  *
  * A worker writes without a lock into a block of its own and takes a new one every 64 requests; who looks holds one
- * block at a time, which is then not taken again until he has gone on. 6 MB made once, of which only what is used is
+ * block at a time, which is then not taken again until he has gone on. 7 MB made once, of which only what is used is
  * touched. Which records are kept is the caller's choice. */
 #pragma once
 #include "base/json.h"
@@ -17,12 +17,18 @@ struct request_attempt {
     uint32_t start_us, took_us; /* since the request's head */
     uint32_t connect_us;        /* 0: a kept connection */
 };
+/* Who came second, where nodes are compared by time. */
+struct request_next {
+    char node[RECORD_NODE]; /* NUL-terminated, cut off; empty: no other node could have taken it */
+    float total, slot, prefill, decode, penalty;
+};
 /* Why this node: expected seconds by reason, weighted, as in X-OllamaMax-Decision. */
 struct request_decision {
     char policy[24];                                   /* NUL-terminated; empty: nothing was decided */
     float total, slot, load, prefill, decode, penalty; /* of policies that count them; else 0 */
     uint32_t candidates;
     bool hedged; /* this node was asked because another was late */
+    struct request_next next;
 };
 struct request_detail {
     uint8_t attempts; /* of these; of more than there is room for the last one is kept as the last */

@@ -68,6 +68,18 @@ static void newest_first_whoever_wrote_them(void **state)
     assert_ids((struct requests_filter){ .limit = 0 }, "7 ");
 }
 
+/* A record keeps the beginning of a long name, and is found by the whole. */
+static void a_long_name_is_found(void **state)
+{
+    struct str name = STR("hf.co/an-organisation/a-model-of-a-name-that-no-record-has-room-for-GGUF:Q4_K_M");
+    struct record r = chat_record("llama3", "gpu1");
+    record_put(r.model, name);
+    record_put(r.request_id, STR("req-1"));
+    requests_put(kept, 0, &r, NULL);
+    assert_ids((struct requests_filter){ .limit = 9, .model = name }, "1 ");
+    assert_ids((struct requests_filter){ .limit = 9, .model = STR("hf.co/an-organisation/another") }, "");
+}
+
 static void filters(void **state)
 {
     struct requests_filter f = { .limit = 100 };
@@ -146,8 +158,8 @@ static void one_request_with_its_road(void **state)
 {
     struct record r = chat_record("llama3", "gpu2");
     struct request_detail d = {
-        .decision = {"eta", 0.71f, 0, 0.0299f, 0.62f, 0.09f, 0, 3, false},
-          .cache = "temperature"
+        .decision = {"eta", 0.71f, 0, 0.0299f, 0.62f, 0.09f, 0, 3, false, { "gpu1", 1.5f, 1.2f, 0.2f, 0.1f, 0 }},
+        .cache = "temperature"
     };
     struct text t = { 0 };
     r.connect_us = 900;
@@ -172,7 +184,9 @@ static void one_request_with_its_road(void **state)
     assert_member(one, "trace_id", "\"00112233445566778899aabbccddeeff\"");
     assert_member(one, "decision",
                   "{\"policy\":\"eta\",\"node\":\"gpu2\",\"total_s\":0.71,\"terms\":{\"slot\":0,\"load\":0.0299,"
-                  "\"prefill\":0.62,\"decode\":0.09,\"penalty\":0},\"n\":3}");
+                  "\"prefill\":0.62,\"decode\":0.09,\"penalty\":0},\"next\":{\"node\":\"gpu1\",\"eta_s\":1.5,\"terms\":"
+                  "{\"slot\":1.2,\"prefill\":0.2,\"decode\":0.1,\"penalty\":0}},"
+                  "\"n\":3}");
     assert_member(one, "cache", "\"bypass\"");
     assert_member(one, "cache_detail", "\"temperature\"");
     assert_member(one, "tries", "2");
@@ -354,6 +368,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(newest_first_whoever_wrote_them, each_begin, each_end),
         cmocka_unit_test_setup_teardown(filters, each_begin, each_end),
+        cmocka_unit_test_setup_teardown(a_long_name_is_found, each_begin, each_end),
         cmocka_unit_test_setup_teardown(those_that_ended_within_a_second, each_begin, each_end),
         cmocka_unit_test_setup_teardown(the_last_ten_thousand, each_begin, each_end),
         cmocka_unit_test_setup_teardown(one_request_with_its_road, each_begin, each_end),

@@ -132,6 +132,8 @@ export interface Decision {
   total_s?: number | null;
   terms?: Terms;
   n?: number;
+  /** Who came second where nodes are compared by time; null: no other node could have taken it. */
+  next?: Candidate | null;
   candidates?: Candidate[];
 }
 export interface Stages {

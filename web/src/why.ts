@@ -36,25 +36,38 @@ function reason(loser: Terms | undefined, winner: Terms | undefined): string | u
 }
 
 function against(winner: Candidate, next: Candidate): string {
+  const waits = (next.terms?.slot ?? 0) - (winner.terms?.slot ?? 0);
+  if (waits > 0.01 && (next.eta_s ?? 0) < (winner.eta_s ?? 0)) return `${next.node} had no free slot: ${seconds(waits)} to wait, which was not worth it.`;
   const gap = (next.eta_s ?? 0) - (winner.eta_s ?? 0);
   if (gap <= 0.2 || gap <= 0.2 * (winner.eta_s ?? 0)) return `${next.node} was as good (${seconds(next.eta_s ?? 0)}): of equals, the one with less in flight is taken.`;
   const lost = reason(next.terms, winner.terms);
   return `Next was ${next.node} with ${seconds(next.eta_s ?? 0)}${lost ? `: it ${lost}` : ''}.`;
 }
 
+/** The nodes that are known to have been compared; a gateway that keeps no more tells the best two. */
+export function compared(r: RequestRecord): Candidate[] {
+  const d = r.decision;
+  if (d?.candidates) return d.candidates;
+  if (!d?.terms || !r.node) return [];
+  const winner = { node: r.node, eta_s: d.total_s ?? null, terms: d.terms };
+  return d.next ? [winner, d.next] : [winner];
+}
+
 function chosen(r: RequestRecord): string[] {
   const d = r.decision;
   if (!d) return [];
-  const winner = d.candidates?.find((c) => c.node === r.node);
+  const all = compared(r);
+  const winner = all.find((c) => c.node === r.node);
   const tried = new Set(r.attempts?.map((a) => a.node));
-  const others = (d.candidates ?? []).filter((c) => c.node !== r.node && !c.excluded && !tried.has(c.node)).sort(byTime);
-  const out = (d.candidates ?? []).filter((c) => c.excluded);
+  const others = all.filter((c) => c.node !== r.node && !c.excluded && !tried.has(c.node)).sort(byTime);
+  const out = all.filter((c) => c.excluded);
   const total = winner?.eta_s ?? d.total_s;
   const said: string[] = [];
   if (POLICIES[d.policy]) said.push(`${POLICIES[d.policy]} (${d.policy}).`);
   else if (total != null) said.push(`${r.node} was expected to be the soonest: ${seconds(total)} when all reasons are weighed.`);
   if (winner && others[0] && !POLICIES[d.policy]) said.push(against(winner, others[0]));
   if (d.candidates && !others.length && tried.size < 2) said.push(out.length ? `No other node could take it: ${out.map((c) => `${c.node} ${c.excluded}`).join('; ')}.` : 'It is the only node.');
+  if (!d.candidates && d.next === null && d.policy === 'eta' && tried.size < 2) said.push('No other node that could take it had the model loaded.');
   return said;
 }
 

@@ -59,6 +59,11 @@ test('why a node was chosen', () => {
   const only = eta([{ node: 'gpu1', eta_s: 0.4 }, { node: 'gpu2', eta_s: null, excluded: 'is draining' }]);
   assert.equal(why(record({ decision: only }))[1], 'No other node could take it: gpu2 is draining.');
   assert.match(why(record({ decision: eta([{ node: 'gpu1', eta_s: 0.4 }, { node: 'gpu2', eta_s: 0.5 }]) }))[1], /^gpu2 was as good/);
+  const kept = (next) => why(record({ decision: { policy: 'eta', total_s: 0.4, terms: { prefill: 0.4 }, n: 2, next } }))[1];
+  assert.equal(kept({ node: 'gpu2', eta_s: 3.1, terms: { slot: 2.7, prefill: 0.4 } }), 'Next was gpu2 with 3.1\u00a0s: it had no free slot.');
+  assert.equal(kept({ node: 'gpu2', eta_s: 0.3, terms: { slot: 0.2, prefill: 0.1 } }), 'gpu2 had no free slot: 200\u00a0ms to wait, which was not worth it.');
+  assert.equal(kept(null), 'No other node that could take it had the model loaded.');
+  assert.equal(kept(undefined), undefined);
   assert.equal(why(record({ decision: { policy: 'round_robin' } }))[0], 'It was its turn (round_robin).');
   assert.equal(why(record({ node: '', cache: 'hit' }))[0], 'Answered from the cache: no node was asked.');
   assert.equal(why(record({ node: '', status: 503 }))[0], 'It never reached a node.');

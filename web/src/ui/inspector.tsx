@@ -3,7 +3,7 @@ import { useEffect, useState } from 'preact/hooks';
 import { askIfThere } from '../api.ts';
 import type { Candidate, RequestRecord } from '../feed.ts';
 import { clock, count, duration } from '../format.ts';
-import { TERMS, why } from '../why.ts';
+import { compared, TERMS, why } from '../why.ts';
 import { Icon } from './icons.tsx';
 import { Badge, Dialog, Fact } from './parts.tsx';
 import { failed, titleOf } from './requests.tsx';
@@ -20,15 +20,8 @@ function useWhole(brief: RequestRecord): RequestRecord {
   return whole?.id === brief.id && whole.at === brief.at ? whole : brief;
 }
 
-/** Where the gateway kept only the terms of the node it chose, that one is shown alone. */
-function comparedOf(r: RequestRecord): Candidate[] {
-  const d = r.decision;
-  if (d?.candidates) return d.candidates;
-  return d?.terms && r.node ? [{ node: r.node, eta_s: d.total_s ?? null, terms: d.terms }] : [];
-}
-
 function Candidates({ r }: { r: RequestRecord }) {
-  const all = [...comparedOf(r)].sort((a, b) => Number(!!a.excluded) - Number(!!b.excluded) || (a.eta_s ?? 1e9) - (b.eta_s ?? 1e9));
+  const all = [...compared(r)].sort((a, b) => Number(!!a.excluded) - Number(!!b.excluded) || (a.eta_s ?? 1e9) - (b.eta_s ?? 1e9));
   if (!all.length) return null;
   const most = Math.max(...all.map((c) => c.eta_s ?? 0), 0.001);
   const used = TERMS.filter((t) => all.some((c) => (c.terms?.[t.id] ?? 0) > 0));
@@ -52,7 +45,7 @@ function Candidates({ r }: { r: RequestRecord }) {
           </li>
         ))}
       </ul>
-      <p class="muted small-text">Policy {r.decision?.policy}: expected time by reason, weighted; the least wins{all.length < 2 && r.decision?.n ? `, here of ${r.decision.n}` : ''}.</p>
+      <p class="muted small-text">Policy {r.decision?.policy}: expected time by reason, weighted; the least wins{!r.decision?.candidates && r.decision?.n ? `, here of ${r.decision.n} with a free slot${all.length > 1 ? '; the best two are kept' : ''}` : ''}.</p>
     </>
   );
 }
