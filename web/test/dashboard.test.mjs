@@ -103,6 +103,24 @@ test('a node that dies and comes back is seen, told and taken back', mockOnly, a
   await page.locator('.alert', { hasText: 'resolved' }).waitFor();
 });
 
+test('a very long model name leaves room for its figures', mockOnly, async (t) => {
+  const size = { width: 1200, height: 900 };
+  const { page, gateway } = await open(t, { size });
+  const name = `hf.co/an-organisation/${'Some-Very-Long-'.repeat(8)}GGUF:Q4_K_M`;
+  gateway.fleet.nodes[0].models.push({ ...gateway.fleet.nodes[0].models[0], name });
+  await page.reload();
+  const head = page.locator('.heat tbody th', { hasText: 'Some-Very-Long' });
+  await head.waitFor();
+  assert.equal(await head.getAttribute('title'), name);
+  const first = await page.locator('.heat tbody tr', { hasText: 'Some-Very-Long' }).locator('td').first().boundingBox();
+  const room = await page.locator('#heat .scroll').boundingBox();
+  assert.ok(first.x + first.width <= room.x + room.width, 'the first node is in sight');
+  for (const width of [size.width, 360]) {
+    await page.setViewportSize({ ...size, width });
+    assert.equal(await page.evaluate(() => document.documentElement.scrollWidth), width);
+  }
+});
+
 for (const scheme of ['light', 'dark']) {
   for (const size of [{ width: 1440, height: 900 }, { width: 360, height: 780 }]) {
     test(`${scheme}, ${size.width} px wide: nothing to the side, no serious finding of axe`, async (t) => {

@@ -68,7 +68,7 @@ export function Heat() {
           <tbody>
             {models.map((name) => (
               <tr key={name}>
-                <th scope="row">{name}</th>
+                <th scope="row" title={name}>{name}</th>
                 {columns.map((n) => (
                   <Cell key={n.id} node={n} model={n.models.find((m) => m.name === name)} now={now.get(at(n.id, name))} measure={measure} most={most} />
                 ))}
