@@ -16,8 +16,8 @@
 #include "observe/watch.h"
 #include <stdlib.h>
 
-#define SAVE_EVERY    SECOND(300)
-#define HISTORY_BYTES MIB(16) /* more is no file of ours */
+#define SAVE_EVERY    SECOND(60) /* what a crash may cost of the history */
+#define HISTORY_BYTES MIB(16)    /* more is no file of ours */
 
 struct lookout {
     struct worker *first;

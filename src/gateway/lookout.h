@@ -12,7 +12,7 @@ struct worker;
 struct exporter;
 struct receivers;
 struct lookout;
-/* history_file: read now, written every five minutes and at the end; NULL: the history ends with the process. NULL when
+/* history_file: read now, written every minute and at the end; NULL: the history ends with the process. NULL when
  * memory is out. */
 struct lookout *lookout_new(struct worker *first, unsigned workers, const char *history_file);
 void lookout_stop(struct lookout *l); /* looks no more; worker 0, before its loop goes */

@@ -37,6 +37,21 @@ describe('state folder', () => {
         }
     });
 
+    test('who is killed loses a minute of it at most', async () => {
+        const state = path.join(folder, 'killed');
+        const first = await gateway([node], { flags: ['--state-dir', state] });
+        await until('the history is written', () => fs.existsSync(path.join(state, 'history')), 75_000);
+        const before = await seconds(first);
+        first.kill('SIGKILL');
+        const second = await gateway([node], { flags: ['--state-dir', state] });
+        try {
+            const kept = new Set(await seconds(second));
+            assert.ok(before.slice(0, 50).every((moment) => kept.has(moment)), `${before.length} seconds before, ${kept.size} after`);
+        } finally {
+            await second.stop();
+        }
+    });
+
     test('a damaged history begins anew, and is told of', async () => {
         const state = path.join(folder, 'damaged');
         fs.mkdirSync(state);
