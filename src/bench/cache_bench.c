@@ -380,9 +380,9 @@ static void note_wire(struct cache_bench *b, const struct cache_hit_sample *ours
     note_other(b, WIRE_FAILED, (double)(ours->failed + nginx->failed));
 }
 
-/* One round in slices of a quarter of a second, in turn: a machine that is taken away for some milliseconds spoils the
- * p99 of a slice, not of the round. */
-#define SLICES 8
+/* One round in slices of a twentieth of a second, in turn: a machine that is taken away for some milliseconds, as
+ * virtual ones are ten times a second, spoils the p99 of a slice, not of the round. */
+#define SLICES 32
 struct slices {
     double cpu[SLICES], p50[SLICES], p99[SLICES];
     uint64_t failed;

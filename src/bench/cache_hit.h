@@ -12,7 +12,6 @@ struct cache_hit {
     struct arena arena;
     struct str request[WAYS];
     double rate; /* a second, on each */
-    bool quick;
 };
 struct cache_hit_sample {
     double cpu_us, p50_us, p99_us; /* NAN: nothing was measured */
