@@ -124,7 +124,7 @@ static bool has_six_places(double v, int64_t *out_millionths)
     if (!(fabs(v) < 1e9))
         return false;
     *out_millionths = (int64_t)(v < 0 ? v * 1e6 - 0.5 : v * 1e6 + 0.5);
-    return (double)*out_millionths / 1e6 == v && *out_millionths;
+    return (double)*out_millionths / 1e6 == v && (*out_millionths || !signbit(v)); /* -0 is "-0" */
 }
 
 static struct str decimal_of(int64_t millionths, char z[32])

@@ -11,7 +11,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-#define BRIEFS     50
+#define BRIEFS     16         /* nobody reads more in a second; the rest can be asked for */
 #define NOW_SPAN   SECOND(10) /* what a node's figures of now cover */
 #define ENDED_LATE MSEC(50)   /* a worker writes its record down a moment after the request's end */
 

@@ -40,9 +40,10 @@ void gist_add(struct gist_copy *sum, const struct gist *g)
         sum->slot[i] += atomic_load_explicit(&g->slot[i], memory_order_relaxed);
 }
 
-static uint64_t count_between(const struct gist_copy *before, const struct gist_copy *after)
+/* In 32 bits, so that the compiler adds several slots at a time; fewer than 2^32 lie between two copies. */
+static uint32_t count_between(const struct gist_copy *before, const struct gist_copy *after)
 {
-    uint64_t n = 0;
+    uint32_t n = 0;
     for (unsigned i = 0; i < GIST_SLOTS; i++)
         n += after->slot[i] - before->slot[i];
     return n;

@@ -147,6 +147,15 @@ static bool vouches_for_model(const struct record *r)
     return r->node.len && (r->status < 400 || r->status >= 500);
 }
 
+/* Most requests are for the model of the one before. */
+static unsigned model_of(struct meter *m, const struct record *r)
+{
+    struct str name = record_text(r->model);
+    if (m->last_model < NAME_FIRST || !str_eq(name_table_name(m->names->models, m->last_model), name))
+        m->last_model = name_table_number(m->names->models, name, vouches_for_model(r));
+    return m->last_model;
+}
+
 static struct looked_up look_up(struct meter *m, const struct record *r)
 {
     static const uint8_t no_trace[RECORD_TRACE];
@@ -156,7 +165,7 @@ static struct looked_up look_up(struct meter *m, const struct record *r)
         .route = route,
         .operations = route && route->kind == KIND_OPS,
         .traced = memcmp(r->trace, no_trace, sizeof no_trace) != 0,
-        .model = name_table_number(m->names->models, record_text(r->model), vouches_for_model(r)),
+        .model = model_of(m, r),
         .node = name_table_number(m->names->nodes, record_text(r->node), true),
     };
 }

@@ -42,6 +42,7 @@ struct meter {
     _Atomic uint64_t retries[FAIL_COUNT], shed[FAIL_COUNT], cache[CACHED_RESULTS];
     _Atomic uint64_t total[TOTAL_OF_METERS]; /* over all labels */
     struct gist time[TIME_COUNT];
+    unsigned last_model;                                         /* of the record before, the writer's own */
     _Atomic(struct meter_node *) node[NAME_FIRST + METER_NODES]; /* NULL until the first record */
     struct label_sets requests, tokens, upstream_errors;
     _Atomic(struct histogram *) histogram[HISTOGRAM_COUNT][METER_LABELS]; /* NULL until the first time */
