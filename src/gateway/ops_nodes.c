@@ -1,5 +1,6 @@
 /* Nodes and models as operators see and change them. Changes made here are gone after a restart, and the answers say
  * so. */
+#include "fleet/labels.h"
 #include "gateway/node_json.h"
 #include "gateway/ops.h"
 
@@ -121,7 +122,7 @@ static bool take_number(struct exchange *x, struct json o, const char *key, doub
         *out = number;
         return true;
     }
-    *step = answer_failf(x, FAIL_bad_value, "%s must be a number between %.15g and %.15g", key, least, most);
+    *step = answer_failf(x, FAIL_bad_value, "%s must be a number from %.0f to %.0f", key, least, most);
     return false;
 }
 
@@ -162,6 +163,20 @@ static struct str labels_of(struct exchange *x, struct json o)
     return out;
 }
 
+/* Leaves *out as it is when the key is not there. False: they cannot be, and that has been answered into *step. */
+static bool take_labels(struct exchange *x, struct json o, struct str *out, enum step *step)
+{
+    enum json_kind kind = json_get(o, STR("labels")).kind;
+
+    if (kind == JSON_BAD || kind == JSON_NULL)
+        return true;
+    *out = labels_of(x, o);
+    if ((kind == JSON_OBJECT || kind == JSON_STRING) && (!out->n || labels_are_good(*out)))
+        return true;
+    *step = answer_fail(x, FAIL_bad_value, STR("labels must be {\"key\":\"value\"} or \"key:value+key:value\""));
+    return false;
+}
+
 #define NUMBER_MAX 1e6
 #define BYTES_MAX  0x1p50
 
@@ -199,8 +214,7 @@ static bool read_spec(struct exchange *x, struct node_spec *out, enum step *step
     out->slots = (int)slots;
     out->max_inflight = (int)inflight;
     out->vram = (uint64_t)vram;
-    out->labels = labels_of(x, o);
-    return true;
+    return take_labels(x, o, &out->labels, step);
 }
 
 static enum step add_node(struct exchange *x)
@@ -257,9 +271,7 @@ static bool read_change(struct exchange *x, struct node_change *c, enum step *st
         return false;
     c->slots = (int)slots;
     c->vram = (int64_t)vram;
-    if (json_get(o, STR("labels")).kind != JSON_BAD)
-        c->labels = labels_of(x, o);
-    return true;
+    return take_labels(x, o, &c->labels, step);
 }
 
 static enum step patch_node(struct exchange *x, struct str name)

@@ -382,6 +382,17 @@ static bool still_runs(void *arg)
     return world_is_attached(gateway_loop(gate, 0)) || world_is_attached(gateway_loop(gate, 1));
 }
 
+/* The gateway has ended by itself. */
+static void close_play(void)
+{
+    gateway_free(&gate);
+    fleet_free(&fleet);
+    world_elapse(SECOND(1));
+    forget_last();
+    world_free();
+    pools_end();
+}
+
 /* Whatever is under way: looking the name up, dialling, waiting; and while the collector changes. */
 static void a_gateway_that_stops_leaves_nothing_behind(void **state)
 {
@@ -397,12 +408,7 @@ static void a_gateway_that_stops_leaves_nothing_behind(void **state)
         world_elapse(MSEC(50) * (nsec)(seed % 30));
         gateway_stop(gate);
         assert_true(world_run_while(still_runs, NULL, SECOND(5)));
-        gateway_free(&gate);
-        fleet_free(&fleet);
-        world_elapse(SECOND(1));
-        forget_last();
-        world_free();
-        pools_end();
+        close_play();
     }
 }
 
@@ -411,12 +417,7 @@ static void ends(nsec within)
     gateway_drain(gate);
     if (!world_run_while(still_runs, NULL, within))
         fail_msg("it runs still");
-    gateway_free(&gate);
-    fleet_free(&fleet);
-    world_elapse(SECOND(1));
-    forget_last();
-    world_free();
-    pools_end();
+    close_play();
 }
 
 /* All of it, in as many batches as it takes; but nobody waits for a collector that takes none. */

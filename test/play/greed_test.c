@@ -129,9 +129,10 @@ static void change_n1(const char *body, const char *expected)
 
 static void numbers_of_a_node_have_bounds(void **state)
 {
-    static const char *bodies[] = { "{\"slots\":1e30}",      "{\"slots\":-2}",        "{\"weight\":1e308}",
-                                    "{\"weight\":-0.5}",     "{\"weight\":\"much\"}", "{\"vram_bytes\":-1}",
-                                    "{\"vram_bytes\":1e30}", "{\"colour\":1}",        "{\"state\":\"gone\"}" };
+    static const char *bodies[] = { "{\"slots\":1e30}",          "{\"slots\":-2}",        "{\"weight\":1e308}",
+                                    "{\"weight\":-0.5}",         "{\"weight\":\"much\"}", "{\"vram_bytes\":-1}",
+                                    "{\"vram_bytes\":1e30}",     "{\"colour\":1}",        "{\"state\":\"gone\"}",
+                                    "{\"labels\":\"nonsense\"}", "{\"labels\":5}" };
     begin(1, 1, 0);
     know();
     for (unsigned i = 0; i < ARRAY_LEN(bodies); i++)
